@@ -1,0 +1,54 @@
+# The two commands of the README are `make demo` and `make test`; each sets up all that it needs.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: demo test lint types floors chaos bench lock clean flights
+
+demo: $(STAMP)
+	$(BIN)/fielded demo
+
+test: $(STAMP) lint types floors
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+floors: $(STAMP)
+	$(BIN)/lint-imports
+
+flights: $(STAMP)           ## the whole of October 2013, day by day
+	$(BIN)/python examples/flight_delay/run.py
+
+chaos: $(STAMP)             ## 100 kills at random moments
+	FIELDED_CHAOS_KILLS=100 $(BIN)/python -m pytest tests/chaos -s
+
+bench: $(VENV)/.bench
+	$(BIN)/python bench/run.py
+
+$(STAMP): requirements/dev.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
+	  || { echo "fielded needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.bench: $(STAMP) requirements/bench.lock
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bench.lock
+	touch $@
+
+lock:                        ## needs uv
+	uv pip compile --quiet pyproject.toml --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-annotate --custom-compile-command "make lock" -o requirements/dev.lock
+	uv pip compile --quiet pyproject.toml --group dev --group bench --universal --python-version 3.11 \
+	  --generate-hashes --no-annotate --custom-compile-command "make lock" \
+	  -c requirements/dev.lock -o requirements/bench.lock
+
+clean:
+	rm -rf $(VENV) .fielded
