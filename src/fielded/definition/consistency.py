@@ -44,7 +44,11 @@ def _band(raw: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _subject(raw: Mapping[str, Any]) -> Iterator[Problem]:
     if raw.get("subject") in _section(raw, "features"):
-        yield ("subject",), f"{raw['subject']}, which is also a feature", "an identifier that the model never sees"
+        yield (
+            ("subject",),
+            f"{raw['subject']}, which is also a feature",
+            "an identifier that the model never sees",
+        )
 
 
 def _slices(raw: Mapping[str, Any]) -> Iterator[Problem]:

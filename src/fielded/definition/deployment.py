@@ -28,8 +28,36 @@ _RESERVED_ALIAS = re.compile(r"^(latest|v\d+)$", re.IGNORECASE)
 
 # A group answers to nobody; AC-2 and the AI RMF's GOVERN 2.1 ask for a named individual.
 _GROUP_WORDS = frozenset(
-    "team group office list desk branch division department dept squad cell board committee staff "
-    "ops mlops devops support admin admins helpdesk noreply no-reply owners everyone all tbd todo".split()
+    [
+        "team",
+        "group",
+        "office",
+        "list",
+        "desk",
+        "branch",
+        "division",
+        "department",
+        "dept",
+        "squad",
+        "cell",
+        "board",
+        "committee",
+        "staff",
+        "ops",
+        "mlops",
+        "devops",
+        "support",
+        "admin",
+        "admins",
+        "helpdesk",
+        "noreply",
+        "no-reply",
+        "owners",
+        "everyone",
+        "all",
+        "tbd",
+        "todo",
+    ]
 )
 
 
@@ -58,7 +86,7 @@ def _person_name(text: str) -> str:
 
 
 def _person_email(text: str) -> str:
-    if not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s.]+", text) or _group_words(text.split("@")[0]):
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s.]+", text) or _group_words(text.split("@", maxsplit=1)[0]):
         raise ValueError("that person's own address (name@agency.mil), not a shared mailbox")
     return text
 

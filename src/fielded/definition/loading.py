@@ -1,6 +1,7 @@
 """A deployment folder to one frozen `Deployment`, or every error in it."""
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -35,13 +36,15 @@ def load_deployment(folder: Path) -> Deployment:
     ]
     if document is not None and not (folder / document.population.file).is_file():
         where = f"{FILE}:{line_of(source, ('population', 'query'))}"
-        findings.append(Finding(where, "population.query", "no such file", f"{document.population.file} beside it"))
+        findings.append(
+            Finding(where, "population.query", "no such file", f"{document.population.file} beside it")
+        )
     if findings or document is None:
         raise DefinitionError(findings)
     digest = files_sha256(folder, [FILE, document.population.file])
     return Deployment(**vars_of(document), folder=folder.resolve(), sha256=digest)
 
 
-def vars_of(document: Document) -> dict[str, object]:
+def vars_of(document: Document) -> dict[str, Any]:
     """The document's fields by name, values as they are (not copied, not turned into dicts)."""
     return {name: getattr(document, name) for name in document.__dataclass_fields__}

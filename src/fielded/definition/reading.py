@@ -54,7 +54,7 @@ def _text(path: Path) -> str:
 
 
 def plain(value: Any) -> Any:
-    """ruamel's line-carrying values as plain dict, list, str, int, float, bool, None and date."""
+    """Ruamel's line-carrying values as plain dict, list, str, int, float, bool, None and date."""
     if isinstance(value, CommentedMap):
         return {plain(key): plain(item) for key, item in value.items()}
     if isinstance(value, CommentedSeq):
@@ -114,7 +114,7 @@ def findings_of(error: ValidationError, document: CommentedMap, file: str, step:
     """Each of pydantic's errors as a finding with the line it stands on."""
     found = []
     for item in error.errors(include_url=False):
-        path = tuple(str(part) for part in item["loc"] if part not in ("[key]",))
+        path = tuple(str(part) for part in item["loc"] if part != "[key]")
         field = ".".join(path) or "(file)"
         missing = item["type"] == "missing"
         expected = _EXPECTED.get(item["type"]) or _message(item)
@@ -133,7 +133,12 @@ def findings_of(error: ValidationError, document: CommentedMap, file: str, step:
 
 def _message(item: Any) -> str:
     text = str(item["msg"]).removeprefix("Value error, ")
-    for opening in ("Input should be ", "String should match pattern ", "Tuple should have ", "String should have "):
+    for opening in (
+        "Input should be ",
+        "String should match pattern ",
+        "Tuple should have ",
+        "String should have ",
+    ):
         if text.startswith(opening):
             rest = text.removeprefix(opening)
             return f"text matching {rest}" if "pattern" in opening else rest

@@ -1,9 +1,9 @@
-"""SHA-256 over files, folders and values.
+r"""SHA-256 over files, folders and values.
 
 A folder's digest is the digest of the listing that `sha256sum` prints, so an assessor can recompute it
 without this package:
 
-    cd FOLDER && find . -type f -printf '%P\\n' | LC_ALL=C sort | xargs -d '\\n' sha256sum | sha256sum
+    cd FOLDER && find . -type f -printf '%P\n' | LC_ALL=C sort | xargs -d '\n' sha256sum | sha256sum
 """
 
 import hashlib

@@ -1,0 +1,239 @@
+"""Train the overrun classifier on past days of the population, and register it.
+
+    python train.py --from 2023-07-01 --to 2024-12-31
+
+The training rows come from `population.py` itself, asked for a day every month: the model learns from orders as
+they stood on those days, chosen as they will be chosen when it is in production. What happened to each
+afterwards is its label. Rows that break a rule of deployment.yaml teach nothing and are left out.
+"""
+
+import argparse
+import os
+import runpy
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
+
+import ibis
+import mlflow
+import numpy as np
+import pandas as pd
+from deltalake import DeltaTable
+from ibis import _
+from mlflow.models import infer_signature
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import brier_score_loss, precision_score, recall_score, roc_auc_score
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OrdinalEncoder
+
+from fielded.definition import Deployment, Site, load_deployment, load_site
+
+HERE = Path(__file__).resolve().parent
+LABEL = "overrun"
+
+STEP = timedelta(days=30)  # between two days of the population
+APART = timedelta(days=90)  # the population's window: past it no order of the training period is left
+HOLDOUT = timedelta(days=90)
+EXAMPLE_ROWS = 20
+SMALLEST_SLICE = 50  # rows below which a slice's metrics say nothing
+
+# What the saved pipeline holds beside plain scikit-learn; the loader of a model has its own list to compare.
+TRUSTED_TYPES = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
+REQUIREMENTS = ("mlflow", "numpy", "pandas", "scikit-learn", "skops")
+
+
+def train(site: Site, *, seed: int, train_from: date, train_to: date) -> str:
+    """Train on the population's days from `train_from` to `train_to` and register what comes out.
+
+    The split is in time: the held-out days begin 90 days after `train_to`, so that no order is on both sides.
+
+    Returns:
+        The new version of the registered model. No alias points at it.
+    """
+    deployment = load_deployment(HERE)
+    tables = {name: DeltaTable(_uri(site, table)) for name, table in deployment.population.tables.items()}
+    training = labelled(deployment, tables, days(train_from, train_to))
+    held_out = labelled(deployment, tables, days(train_to + APART, train_to + APART + HOLDOUT))
+    features = list(deployment.features)
+    pipeline = make_pipeline(deployment, seed)
+    pipeline.fit(training[features], training[LABEL])
+    _use(site, deployment.name)
+    orders = tables["work_orders"]
+    with mlflow.start_run(run_name=f"{train_from} to {train_to}"):
+        mlflow.log_input(
+            mlflow.data.from_pandas(training[[*features, LABEL]], source=orders.table_uri, targets=LABEL),
+            context="training",
+        )
+        mlflow.log_params(
+            {
+                "training_table": deployment.population.tables["work_orders"],
+                "training_table_version": orders.version(),
+                "training_rows": len(training),
+                "training_from": train_from,
+                "training_to": train_to,
+                "held_out_from": train_to + APART,
+                "held_out_to": train_to + APART + HOLDOUT,
+                "seed": seed,
+            }
+        )
+        mlflow.log_metrics(metrics(deployment, held_out, pipeline.predict_proba(held_out[features])[:, 1]))
+        example = example_rows(training[features])
+        logged = mlflow.sklearn.log_model(
+            pipeline,
+            name="model",
+            registered_model_name=deployment.model.name,
+            signature=infer_signature(example, pipeline.predict_proba(example)),
+            input_example=example,
+            pyfunc_predict_fn="predict_proba",
+            skops_trusted_types=TRUSTED_TYPES,
+            pip_requirements=[f"{package}=={version(package)}" for package in REQUIREMENTS],
+        )
+    return str(logged.registered_model_version)
+
+
+def point_aliases(site: Site, *, production: str, previous: str | None = None) -> None:
+    """Let the deployment's aliases name these versions, as a release would."""
+    model = load_deployment(HERE).model
+    client = mlflow.MlflowClient(site.tracking_uri, site.tracking_uri)
+    client.set_registered_model_alias(model.name, model.alias, production)
+    if previous is not None:
+        client.set_registered_model_alias(model.name, model.previous_alias, previous)
+
+
+def make_pipeline(deployment: Deployment, seed: int) -> Pipeline:
+    """Categories to codes, numbers as they are, trees on both.
+
+    The codes stay numbers to the trees: with `categorical_features` the file would hold `functools.partial`,
+    which can call anything when it is loaded, and no loader should have to trust that.
+    """
+    categories = [name for name, feature in deployment.features.items() if feature.type == "category"]
+    numbers = [name for name in deployment.features if name not in categories]
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-1)
+    columns = [("categories", encoder, categories), ("numbers", "passthrough", numbers)]
+    trees = HistGradientBoostingClassifier(
+        max_iter=100,
+        learning_rate=0.08,
+        max_leaf_nodes=15,
+        min_samples_leaf=60,
+        l2_regularization=1.0,
+        early_stopping=False,
+        random_state=seed,
+    )
+    return Pipeline([("columns", ColumnTransformer(columns)), ("trees", trees)])
+
+
+def days(first: date, last: date) -> Iterator[date]:
+    """The population's days in a period, both ends included."""
+    day = first
+    while day <= last:
+        yield day
+        day += STEP
+
+
+def labelled(deployment: Deployment, tables: Mapping[str, DeltaTable], asked: Iterator[date]) -> pd.DataFrame:
+    """The population of each day, with what became of it: the orders completed since that keep every rule.
+
+    Raises:
+        ValueError: no order of those days has been completed.
+    """
+    pending = runpy.run_path(str(HERE / deployment.population.file))[deployment.population.function]
+    connection = ibis.duckdb.connect()
+    for name, table in tables.items():
+        connection.con.register(name, table.to_pyarrow_dataset())
+    known = SimpleNamespace(**{name: connection.table(name) for name in tables})
+    completed = known.work_orders.filter(_.completed_on.notnull())
+    outcomes = completed.select(
+        "work_order_id", **{LABEL: (_.labor_hours_actual > _.labor_hours_estimated).cast("int64")}
+    )
+    found = []
+    for day in asked:
+        rows = pending(known, day).inner_join(outcomes, deployment.subject).to_pandas()
+        found.append(rows[_keeps_rules(deployment, rows)])
+    frame = pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+    if frame.empty:
+        raise ValueError("training or held-out days: got no completed work order, expected some; see --from and --to")
+    return frame.sort_values(deployment.subject, kind="stable", ignore_index=True)
+
+
+def _keeps_rules(deployment: Deployment, rows: pd.DataFrame) -> Any:
+    good = ~rows.duplicated(deployment.subject, keep=False)
+    for name, feature in deployment.features.items():
+        values = rows[name]
+        good &= values.notna() | feature.nullable
+        if feature.min is not None:
+            good &= ~(values < feature.min)
+        if feature.max is not None:
+            good &= ~(values > feature.max)
+    return good
+
+
+def metrics(deployment: Deployment, frame: pd.DataFrame, score: Any) -> dict[str, float]:
+    """Held-out metrics, over all rows and for each slice that is large enough."""
+    threshold = deployment.decision.threshold
+    low, high = deployment.decision.review_band
+    label = frame[LABEL].to_numpy()
+    found = _metrics("held_out", label, score, threshold)
+    found["held_out/review_rate"] = float(np.mean((score >= low) & (score <= high)))
+    for column in deployment.slices:
+        for value in sorted(frame[column].unique()):
+            inside = (frame[column] == value).to_numpy()
+            if inside.sum() >= SMALLEST_SLICE and len(set(label[inside])) == 2:
+                found |= _metrics(f"held_out/{column}/{value}", label[inside], score[inside], threshold)
+    return found
+
+
+def _metrics(prefix: str, label: Any, score: Any, threshold: float) -> dict[str, float]:
+    flag = score >= threshold
+    return {
+        f"{prefix}/rows": float(len(label)),
+        f"{prefix}/base_rate": float(label.mean()),
+        f"{prefix}/mean_score": float(score.mean()),
+        f"{prefix}/auc": float(roc_auc_score(label, score)),
+        f"{prefix}/brier": float(brier_score_loss(label, score)),
+        f"{prefix}/precision": float(precision_score(label, flag, zero_division=0)),
+        f"{prefix}/recall": float(recall_score(label, flag)),
+        f"{prefix}/flag_rate": float(flag.mean()),
+    }
+
+
+def example_rows(features: pd.DataFrame) -> pd.DataFrame:
+    """Rows that travel with the model: some without an age, most with one."""
+    unknown = features[features["ship_age_years"].isna()].head(3)
+    return pd.concat([unknown, features.dropna().head(EXAMPLE_ROWS - len(unknown))], ignore_index=True)
+
+
+def _uri(site: Site, table: str) -> str:
+    return f"{site.root}/{table.replace('.', '/')}"
+
+
+def _use(site: Site, experiment: str) -> None:
+    mlflow.set_tracking_uri(site.tracking_uri)
+    mlflow.set_registry_uri(site.tracking_uri)
+    if mlflow.get_experiment_by_name(experiment) is None:
+        root = site.artifact_root
+        mlflow.create_experiment(experiment, root if "://" in root else Path(root).as_uri())
+    mlflow.set_experiment(experiment)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Train and register a version of the overrun classifier.")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--from", dest="train_from", type=date.fromisoformat, default=date(2023, 7, 1))
+    parser.add_argument("--to", dest="train_to", type=date.fromisoformat, default=date(2025, 6, 30))
+    parser.add_argument("--production", action="store_true", help="let the production alias name it")
+    given = parser.parse_args()
+    site = load_site(os.environ, Path.cwd())
+    made = train(site, seed=given.seed, train_from=given.train_from, train_to=given.train_to)
+    if given.production:
+        point_aliases(site, production=made)
+    print(f"registered version {made}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Decisions: no store, no model library, no clock. Values in, values out."""

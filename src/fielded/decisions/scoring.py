@@ -1,0 +1,97 @@
+"""The one scorer: an Arrow batch of features in, an Arrow batch of predictions out.
+
+Batch, API and Foundry call `Scorer.score`. It holds everything that a prediction row says about where the
+score came from, and asks its `predict` for nothing but probabilities.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from fielded.words.errors import Refused
+
+Predict = Callable[[pa.RecordBatch], np.ndarray]
+
+DECISIONS = ("clear", "flagged", "review")
+
+PREDICTION = pa.schema(
+    [
+        ("score", pa.float64()),
+        ("flag", pa.bool_()),
+        ("decision", pa.dictionary(pa.int8(), pa.string())),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scorer:
+    """A model version with the definition's decision.
+
+    Attributes:
+        model_name: name in the registry.
+        model_version: concrete version that the alias resolved to.
+        artifact_sha256: digest of the model's files, as approved.
+        definition_sha256: digest of the definition.
+        threshold: a score at or above it is flagged.
+        band: (low, high), both inclusive: a score in it goes to a person.
+        predict: probabilities of the positive class, float64, one per row.
+    """
+
+    model_name: str
+    model_version: str
+    artifact_sha256: str
+    definition_sha256: str
+    threshold: float
+    band: tuple[float, float]
+    predict: Predict
+
+    def score(self, features: pa.RecordBatch) -> pa.RecordBatch:
+        """Score each row.
+
+        Args:
+            features: columns in the definition's order and types, as `decisions.rules` gives them.
+
+        Returns:
+            Batch of schema `PREDICTION`, one row per row of `features`, in the same order.
+
+        Raises:
+            Refused: the model gave something that is not one probability per row.
+        """
+        scores = (
+            check_probabilities(self.predict(features), features.num_rows) if features.num_rows else np.empty(0)
+        )
+        flags = scores >= self.threshold
+        return pa.RecordBatch.from_arrays(
+            [
+                pa.array(scores, pa.float64()),
+                pa.array(flags, pa.bool_()),
+                pa.DictionaryArray.from_arrays(pa.array(decide(scores, self.threshold, self.band)), DECISIONS),
+            ],
+            schema=PREDICTION,
+        )
+
+
+def decide(scores: np.ndarray, threshold: float, band: tuple[float, float]) -> np.ndarray:
+    """Index into `DECISIONS` for each score, int8. The band stands above the threshold."""
+    low, high = band
+    in_band = (scores >= low) & (scores <= high)
+    return np.where(in_band, 2, scores >= threshold).astype(np.int8)
+
+
+def check_probabilities(scores: np.ndarray, rows: int) -> np.ndarray:
+    """`scores` as a float64 vector, if it is one probability per row.
+
+    Raises:
+        Refused: another shape, not a number, or outside [0, 1].
+    """
+    if scores.shape != (rows,) or not np.issubdtype(scores.dtype, np.floating):
+        raise Refused(
+            f"model output: got shape {scores.shape} of {scores.dtype}, expected ({rows},) of float64. "
+            "Log the model with pyfunc_predict_fn='predict_proba'"
+        )
+    scores = np.ascontiguousarray(scores, dtype=np.float64)
+    if rows and not (scores.min() >= 0.0 and scores.max() <= 1.0):  # NaN fails both comparisons
+        raise Refused("model output: got a value outside [0, 1] or not a number, expected a probability")
+    return scores

@@ -1,0 +1,1 @@
+"""Doors: parse, call one service, render. No rule lives here."""

@@ -1,0 +1,21 @@
+"""The command line. Exit codes: 0 done, 1 a gate or check said no, 2 wrong use or definition, 3 out of reach."""
+
+import sys
+
+from fielded.doors.cli.app import app
+from fielded.doors.cli.rendering import render_error
+from fielded.words.errors import FieldedError
+
+
+def main() -> None:
+    """Run the command named on the command line; the one place that turns an error into an exit code."""
+    try:
+        app()
+    except FieldedError as error:
+        render_error(error, as_json="--json" in sys.argv)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+__all__ = ["app", "main"]

@@ -1,0 +1,1 @@
+"""Services: one verb a function. They fetch, ask the decisions, and store."""

@@ -1,0 +1,245 @@
+"""Score one day: the product in one file.
+
+    population -> rules -> scorer -> ledger -> gold table
+
+Steps that others can see, in this order; a process may die between any two and the next run of the same work
+goes on from there:
+
+1. quarantine rows are committed: a row that will not be scored is on record first;
+2. prediction rows are committed: no score leaves before its row is durable;
+3. the gold table shows them in place of what it showed for the day;
+4. the event `day_scored` is written.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import pyarrow as pa
+
+from fielded.decisions.columns import check_columns, gold_subject_type
+from fielded.decisions.rows import Stamp, prediction_rows, quarantine_rows
+from fielded.decisions.rules import Rules, Sorted
+from fielded.decisions.runs import RunSummary, State, check_account, check_quarantine, run_id
+from fielded.decisions.scoring import DECISIONS, Scorer
+from fielded.definition.loading import FILE
+from fielded.services.prepare_scorer import Scorers, resolve
+from fielded.services.publish import prepare_gold, publish
+from fielded.words.errors import RunRefused
+from fielded.words.overlap import ahead, ordered_map
+from fielded.world.engines import OpenPopulation, Size, load_population
+from fielded.world.ledger import Event
+from fielded.world.models import one_native_thread, start_worker
+from fielded.world.registry import RegisteredVersion
+from fielded.world.tables import TableVersion
+from fielded.world.workplace import Workplace
+
+Progress = Callable[[int, int], None]  # rows done, rows in all
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run, before it starts: everything that its rows will say."""
+
+    id: str
+    day: date
+    model: RegisteredVersion
+    sha256: str
+    inputs: dict[str, TableVersion]
+    started: datetime
+
+
+def score_day(
+    workplace: Workplace,
+    scorers: Scorers,
+    day: date,
+    *,
+    dry_run: bool = False,
+    again: str = "",
+    progress: Progress = lambda *_: None,
+) -> RunSummary:
+    """Score the population of `day`.
+
+    Args:
+        workplace: the deployment at its site.
+        scorers: where the model comes from.
+        day: `as_of` of the population and partition of all rows.
+        dry_run: read, check and score, but write nothing.
+        again: a token that makes this a new run although nothing changed since the last.
+        progress: told rows done and rows in all.
+
+    Raises:
+        Refused: no approval, changed files, too many quarantined rows, rows unaccounted for.
+        DefinitionError: the population does not have what the definition names.
+        Unreachable: a table or the registry is not there.
+    """
+    run = plan_run(workplace, day, again)
+    if dry_run:
+        return _score(workplace, scorers, run, progress, write=False)
+    if workplace.ledger.place_of(run.id) is None:
+        return _score(workplace, scorers, run, progress, write=True)
+    return _finish(workplace, run, population=None)
+
+
+def plan_run(workplace: Workplace, day: date, again: str = "") -> Run:
+    """Resolve the alias once, pin the input tables, and name the work."""
+    started = workplace.clock()
+    model, sha256 = resolve(workplace)
+    inputs = {name: workplace.tables.pin(table) for name, table in workplace.deployment.population.tables.items()}
+    identities = {name: f"{pinned.table.metadata().id}@{pinned.version}" for name, pinned in inputs.items()}
+    named = {"name": model.name, "version": model.version, "artifact_sha256": sha256}
+    work = run_id(workplace.deployment, day, named, identities, again)
+    return Run(id=work, day=day, model=model, sha256=sha256, inputs=inputs, started=started)
+
+
+def _score(workplace: Workplace, scorers: Scorers, run: Run, progress: Progress, *, write: bool) -> RunSummary:
+    deployment = workplace.deployment
+    scorer = scorers.get(run.model, run.sha256)
+    with workplace.engine.open(load_population(deployment), run.inputs, run.day) as population:
+        check_columns(deployment, population.schema)
+        size = population.size(deployment.subject)
+        if not write:
+            return _count_only(workplace, run, scorer, population, size, progress)
+        workplace.ledger.prepare(deployment)
+        prepare_gold(workplace, gold_subject_type(population.schema.field(deployment.subject).type))
+        _write(workplace, run, scorer, population, size, progress)
+    return _finish(workplace, run, population=size.rows)
+
+
+def _write(
+    workplace: Workplace, run: Run, scorer: Scorer, population: OpenPopulation, size: Size, progress: Progress
+) -> None:
+    """Score everything into files, check that the rows add up, and commit."""
+    deployment = workplace.deployment
+    _record_definition(workplace)
+    files_name = f"{run.id}-{workplace.random_bytes(4).hex()}"  # two attempts never write one file
+    with ExitStack() as stack:
+        predictions = stack.enter_context(workplace.ledger.prediction_files(run.day, files_name))
+        quarantine = stack.enter_context(workplace.ledger.quarantine_files(run.day, files_name))
+        done = 0
+        for scored, refused in _scored(workplace, run, scorer, population, size):
+            predictions.write(scored)
+            quarantine.write(refused)
+            done += scored.num_rows + refused.num_rows
+            progress(done, size.rows)
+        predictions.close()
+        quarantine.close()
+        check_account(size.rows, predictions.rows, quarantine.rows)
+        refused_rows = quarantine.rows
+        workplace.ledger.commit_quarantine(run.id, quarantine)
+        try:
+            check_quarantine(size.rows, refused_rows, deployment.batch.quarantine_limit)
+        except RunRefused as refusal:
+            _record(workplace, run, "day_refused", {"reason": str(refusal)})
+            raise
+        workplace.ledger.commit_predictions(run.id, run.day, predictions)
+
+
+def _scored(
+    workplace: Workplace, run: Run, scorer: Scorer, population: OpenPopulation, size: Size
+) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    """Prediction and quarantine rows, batch by batch: one thread reads, others score, the caller writes."""
+    deployment, site = workplace.deployment, workplace.site
+    rules = Rules(deployment.subject, deployment.features, size.duplicates)
+
+    def work(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+        parted: Sorted = rules.apply(batch)
+        stamp = Stamp(
+            run_id=run.id,
+            channel="batch",
+            requested_by=workplace.user,
+            client_address=None,
+            scored_at=workplace.clock(),
+        )
+        return prediction_rows(parted, scorer, stamp, workplace.random_bytes), quarantine_rows(parted, stamp)
+
+    columns = [deployment.subject, *deployment.features]
+    with one_native_thread(), ahead(population.batches(columns, site.batch_rows), 2) as batches:
+        # Each worker scores its own batch with one native thread: that keeps every core busy in the parts of
+        # a model that are not parallel, too.
+        yield from ordered_map(work, batches, workers=site.workers, depth=site.workers + 1, start=start_worker)
+
+
+def _count_only(
+    workplace: Workplace, run: Run, scorer: Scorer, population: OpenPopulation, size: Size, progress: Progress
+) -> RunSummary:
+    counts = dict.fromkeys((*DECISIONS, "quarantined"), 0)
+    done = 0
+    for scored, refused in _scored(workplace, run, scorer, population, size):
+        for item in scored.column("decision").value_counts().to_pylist():
+            counts[item["values"]] += item["counts"]
+        counts["quarantined"] += refused.num_rows
+        done += scored.num_rows + refused.num_rows
+        progress(done, size.rows)
+    check_account(size.rows, sum(counts[name] for name in DECISIONS), counts["quarantined"])
+    check_quarantine(size.rows, counts["quarantined"], workplace.deployment.batch.quarantine_limit)
+    return _summary(workplace, run, "dry run", counts, size.rows)
+
+
+def _finish(workplace: Workplace, run: Run, population: int | None) -> RunSummary:
+    """Publish a run that is in the ledger, and say so. `population` is None where an earlier run wrote it."""
+    finished = workplace.ledger.events_of("day_scored", run.id)
+    shown = publish(workplace, run.id, run.day)
+    if population is None and finished:
+        details = finished[-1]["details"]
+        seconds = (workplace.clock() - run.started).total_seconds()
+        state: State = "already done" if shown else "superseded"
+        return RunSummary(**{**details, "day": run.day, "state": state, "seconds": seconds})
+    counts = workplace.ledger.count_run(run.id, run.day)
+    if population is None:
+        population = _recount(workplace, run)
+    check_account(population, sum(counts.get(name, 0) for name in DECISIONS), counts["quarantined"])
+    summary = _summary(workplace, run, "published" if shown else "superseded", counts, population)
+    _record(workplace, run, "day_scored", summary.as_dict())
+    return summary
+
+
+def _recount(workplace: Workplace, run: Run) -> int:
+    function = load_population(workplace.deployment)
+    with workplace.engine.open(function, run.inputs, run.day) as population:
+        return population.size(workplace.deployment.subject).rows
+
+
+def _summary(workplace: Workplace, run: Run, state: State, counts: dict[str, int], population: int) -> RunSummary:
+    by_decision = {name: counts.get(name, 0) for name in DECISIONS}
+    return RunSummary(
+        run_id=run.id,
+        day=run.day,
+        state=state,
+        population=population,
+        scored=sum(by_decision.values()),
+        **by_decision,
+        quarantined=counts.get("quarantined", 0),
+        model_name=run.model.name,
+        model_version=run.model.version,
+        inputs={pinned.name: pinned.version for pinned in run.inputs.values()},
+        seconds=(workplace.clock() - run.started).total_seconds(),
+    )
+
+
+def _record(workplace: Workplace, run: Run, kind: str, details: dict[str, object]) -> None:
+    event = Event(
+        kind=kind,
+        about=run.id,
+        actor=workplace.user,
+        occurred_at=workplace.clock(),
+        details=details,
+        once=f"{kind}/{run.id}",
+    )
+    workplace.ledger.record(event, workplace.random_bytes)
+
+
+def _record_definition(workplace: Workplace) -> None:
+    """Keep the text behind the digest that every row carries: years later the folder may be gone."""
+    deployment = workplace.deployment
+    names = (FILE, deployment.population.file)
+    event = Event(
+        kind="definition_recorded",
+        about=deployment.sha256,
+        actor=workplace.user,
+        occurred_at=workplace.clock(),
+        details={name: (deployment.folder / name).read_text(encoding="utf-8") for name in names},
+        once=f"definition/{deployment.sha256}",
+    )
+    workplace.ledger.record(event, workplace.random_bytes)

@@ -1,0 +1,178 @@
+"""Parquet files of a Delta table, written as a stream, durable before they are named to anybody.
+
+fielded writes the files itself and commits them by name: the bytes are on disk before the commit that makes
+them visible, and a process that dies before it leaves files that no reader ever sees.
+"""
+
+import json
+import os
+from datetime import date
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake.transaction import AddAction
+
+from fielded.words.errors import Unreachable
+
+_STATISTICS_LENGTH = 64  # longer text is not offered as a file's smallest or largest value
+
+
+class DataFiles:
+    """Writes batches into as many files as needed and hands back what to commit.
+
+    Args:
+        table_uri: folder of the Delta table.
+        partition: (column, value) of the one partition all rows belong to.
+        name: opening of the file names; unique to this writer, so that two never write one file.
+        rows_per_file: a file is closed once it holds this many rows.
+        plain: columns whose values hardly repeat, for which a dictionary would be work for nothing.
+        statistics: columns whose smallest and largest value go into the Delta log, so that a look-up can
+            pass over the file.
+    """
+
+    def __init__(
+        self,
+        table_uri: str,
+        partition: tuple[str, date],
+        name: str,
+        *,
+        rows_per_file: int,
+        plain: frozenset[str] = frozenset(),
+        statistics: tuple[str, ...] = (),
+    ) -> None:
+        column, value = partition
+        self._folder = Path(table_uri)
+        self._values = {column: value.isoformat()}
+        self._prefix = f"{column}={value.isoformat()}/{name}"
+        self._rows_per_file = rows_per_file
+        self._plain = plain
+        self._statistics = statistics
+        self._writer: pq.ParquetWriter | None = None
+        self._path = ""
+        self._count = 0
+        self._offered = False
+        self.added: list[AddAction] = []
+        self.rows = 0
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append rows. They are durable once `close` has returned."""
+        if not batch.num_rows:
+            return
+        try:
+            if self._writer is None:
+                self._writer = self._open(batch.schema)
+            self._writer.write_batch(batch, row_group_size=batch.num_rows)
+        except OSError as error:
+            raise Unreachable(f"{self._folder.name}: cannot be written ({error.strerror or error})") from error
+        self._count += batch.num_rows
+        if self._count >= self._rows_per_file:
+            self._finish()
+
+    def close(self) -> None:
+        """Finish the last file and make its bytes durable."""
+        if self._writer is not None:
+            self._finish()
+
+    def offer(self) -> list[AddAction]:
+        """What to commit. From here on the files are not deleted unless `discard` is called: a commit that
+        seems to have failed may yet have happened.
+        """
+        self._offered = True
+        return list(self.added)
+
+    def discard(self) -> None:
+        """Delete every file. Only for files that no commit names."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+            (self._folder / self._path).unlink(missing_ok=True)
+        for action in self.added:
+            (self._folder / action.path).unlink(missing_ok=True)
+        self.added, self.rows = [], 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None and not self._offered:
+            self.discard()
+
+    def _open(self, schema: pa.Schema) -> pq.ParquetWriter:
+        self._path = f"{self._prefix}-{len(self.added):05d}.parquet"
+        path = self._folder / self._path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return pq.ParquetWriter(
+            path,
+            schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=[name for name in _leaves(schema) if name.split(".")[0] not in self._plain],
+            store_schema=False,
+            write_page_checksum=True,
+        )
+
+    def _finish(self) -> None:
+        writer, path = self._writer, self._folder / self._path
+        if writer is None:
+            return
+        try:
+            writer.close()
+            _sync(path)
+            _sync(path.parent)
+        except OSError as error:
+            raise Unreachable(f"{self._folder.name}: cannot be written ({error.strerror or error})") from error
+        self._writer, self._count = None, 0
+        footer = pq.read_metadata(path)
+        status = path.stat()
+        self.rows += footer.num_rows
+        self.added.append(
+            AddAction(
+                path=self._path,
+                size=status.st_size,
+                partition_values=self._values,
+                modification_time=int(status.st_mtime * 1000),
+                data_change=True,
+                stats=json.dumps(_statistics(footer, self._statistics)),
+            )
+        )
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _leaves(schema: pa.Schema, prefix: str = "") -> list[str]:
+    names = []
+    for field in schema:
+        if pa.types.is_struct(field.type):
+            names += _leaves(pa.schema(list(field.type)), f"{prefix}{field.name}.")
+        elif pa.types.is_list(field.type):
+            names += [f"{prefix}{field.name}.list.element.{part.name}" for part in field.type.value_type]
+        else:
+            names.append(f"{prefix}{field.name}")
+    return names
+
+
+def _statistics(footer: pq.FileMetaData, columns: tuple[str, ...]) -> dict[str, object]:
+    """Row count and value ranges in the form of the Delta protocol ("Per-file Statistics")."""
+    low: dict[str, object] = {}
+    high: dict[str, object] = {}
+    for place in range(footer.num_columns):
+        name = footer.schema.column(place).path
+        if name not in columns:
+            continue
+        groups = [footer.row_group(group).column(place).statistics for group in range(footer.num_row_groups)]
+        if all(group is not None and group.has_min_max for group in groups):
+            smallest, largest = min(group.min for group in groups), max(group.max for group in groups)
+            if all(len(str(end)) <= _STATISTICS_LENGTH for end in (smallest, largest)):
+                low[name], high[name] = smallest, largest
+    return {"numRecords": footer.num_rows, "minValues": low, "maxValues": high}

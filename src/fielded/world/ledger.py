@@ -1,0 +1,196 @@
+"""The ledger: append-only Delta tables of which everything else is a view.
+
+`<site.ledger>.<deployment>.predictions` one row for every score, `.quarantine` one for every row refused,
+`.events` one for every act.
+
+How a batch run gets in exactly once: its id is made from its inputs, so the same work always has the same id.
+Its commit carries two application transactions, `run/<id>` (is this work done?) and `day/<date>` (the how
+many-th run of that day is it?). A second run of the same work finds the first; two different runs of one day
+get two numbers; and the gold table follows the highest number (`services.publish`).
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from deltalake import DeltaTable, write_deltalake
+
+from fielded.decisions.rows import PARTITION, TIMESTAMP, predictions_schema, quarantine_schema
+from fielded.definition.deployment import Deployment
+from fielded.definition.site import Site
+from fielded.words.errors import WrongUse
+from fielded.words.identifiers import RandomBytes, uuid7
+from fielded.world.data_files import DataFiles
+from fielded.world.tables import DeltaTables
+
+EVENTS = pa.schema(
+    [
+        ("event_id", pa.string()),
+        ("kind", pa.string()),
+        ("about", pa.string()),
+        ("actor", pa.string()),
+        ("occurred_at", TIMESTAMP),
+        ("details", pa.string()),  # canonical JSON
+        ("occurred_date", pa.date32()),
+    ]
+)
+
+_PLAIN = frozenset({"request_id", "subject", "score"})
+_STATISTICS = ("request_id", "subject", "run_id")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One act.
+
+    Attributes:
+        kind: what was done, in the past tense: `artifact_approved`, `day_scored`.
+        about: what it was done to: `model m version 3`, a run's id.
+        actor: authenticated identity of who did it.
+        occurred_at: UTC.
+        details: what a reader needs to believe it; JSON values.
+        once: the event is written at most once under this name; empty writes it every time.
+    """
+
+    kind: str
+    about: str
+    actor: str
+    occurred_at: datetime
+    details: Mapping[str, Any]
+    once: str = ""
+
+
+class Ledger:
+    """The ledger of one deployment at one site.
+
+    Args:
+        tables: the site's tables.
+        site: for the ledger's place and the size of its files.
+        name: the deployment's name.
+    """
+
+    def __init__(self, tables: DeltaTables, site: Site, name: str) -> None:
+        self._tables = tables
+        self._file_rows = site.file_rows
+        self.predictions = f"{site.ledger}.{name}.predictions"
+        self.quarantine = f"{site.ledger}.{name}.quarantine"
+        self.events = f"{site.ledger}.{name}.events"
+
+    def prepare(self, deployment: Deployment) -> None:
+        """Make the tables that are missing and add columns for features that are new.
+
+        Raises:
+            WrongUse: a feature's type differs from the one that the ledger holds.
+        """
+        wanted = predictions_schema(deployment.features)
+        table = self._tables.ensure(self.predictions, wanted, partition=PARTITION, append_only=True)
+        self._tables.ensure(self.quarantine, quarantine_schema(), partition=PARTITION, append_only=True)
+        held = pa.schema(table.schema().to_arrow()).field("features").type
+        present = {field.name: field.type for field in held}
+        for field in wanted.field("features").type:
+            if field.name in present and present[field.name] != field.type:
+                raise WrongUse(
+                    f"features.{field.name}.type: got {field.type}, expected {present[field.name]} as in the "
+                    "ledger. Give the changed feature a new name: the ledger is append-only"
+                )
+        if any(field.name not in present for field in wanted.field("features").type):
+            write_deltalake(table, wanted.empty_table(), mode="append", schema_mode="merge")
+
+    def prediction_files(self, day: date, name: str) -> DataFiles:
+        """A writer of prediction rows of `day`."""
+        return self._files(self.predictions, day, name)
+
+    def quarantine_files(self, day: date, name: str) -> DataFiles:
+        """A writer of quarantine rows of `day`."""
+        return self._files(self.quarantine, day, name)
+
+    def _files(self, table: str, day: date, name: str) -> DataFiles:
+        return DataFiles(
+            self._tables.uri(table), (PARTITION, day), name,
+            rows_per_file=self._file_rows, plain=_PLAIN, statistics=_STATISTICS,
+        )  # fmt: skip
+
+    def place_of(self, run_id: str) -> int | None:
+        """The how many-th run of its day a run is, from 1; None while its rows are not in the ledger."""
+        table = self._tables.find(self.predictions)
+        return None if table is None else table.transaction_version(f"run/{run_id}")
+
+    def commit_quarantine(self, run_id: str, files: DataFiles) -> bool:
+        """Append a run's quarantine rows; False (and the files deleted) where they are in already."""
+
+        def transactions(table: DeltaTable) -> Mapping[str, int] | None:
+            return None if table.transaction_version(f"run/{run_id}") is not None else {f"run/{run_id}": 1}
+
+        return self._tables.commit_files(self.quarantine, files, transactions)
+
+    def commit_predictions(self, run_id: str, day: date, files: DataFiles) -> bool:
+        """Append a run's prediction rows; False (and the files deleted) where they are in already."""
+
+        def transactions(table: DeltaTable) -> Mapping[str, int] | None:
+            if table.transaction_version(f"run/{run_id}") is not None:
+                return None
+            place = (table.transaction_version(f"day/{day}") or 0) + 1
+            return {f"run/{run_id}": place, f"day/{day}": place}
+
+        return self._tables.commit_files(self.predictions, files, transactions)
+
+    def run_rows(self, run_id: str, day: date, columns: tuple[str, ...], rows: int) -> Iterator[pa.RecordBatch]:
+        """A run's prediction rows, `rows` at a time."""
+        of_run = (ds.field(PARTITION) == day) & (ds.field("run_id") == run_id)
+        dataset = self._tables.open(self.predictions).to_pyarrow_dataset()
+        yield from dataset.to_batches(columns=list(columns), filter=of_run, batch_size=rows, batch_readahead=2)
+
+    def count_run(self, run_id: str, day: date) -> dict[str, int]:
+        """Rows of a run by decision, and under `quarantined` those refused."""
+        counts: dict[str, int] = {}
+        for batch in self.run_rows(run_id, day, ("decision",), 1 << 20):
+            for item in pc.value_counts(batch.column(0)).to_pylist():
+                counts[item["values"]] = counts.get(item["values"], 0) + item["counts"]
+        of_run = (ds.field(PARTITION) == day) & (ds.field("run_id") == run_id)
+        counts["quarantined"] = self._tables.open(self.quarantine).to_pyarrow_dataset().count_rows(filter=of_run)
+        return counts
+
+    def record(self, event: Event, random_bytes: RandomBytes) -> None:
+        """Append an event, unless it is to be written once and was."""
+        table = self._tables.ensure(self.events, EVENTS, partition="occurred_date", append_only=True)
+        done = f"event/{event.once}"
+        if event.once and table.transaction_version(done) is not None:
+            return
+        row = {
+            "event_id": uuid7(int(event.occurred_at.timestamp() * 1000), random_bytes),
+            "kind": event.kind,
+            "about": event.about,
+            "actor": event.actor,
+            "occurred_at": event.occurred_at,
+            "details": json.dumps(event.details, sort_keys=True, default=str),
+        }
+        day = event.occurred_at.date()
+        uri = self._tables.uri(self.events)
+
+        def transactions(table: DeltaTable) -> Mapping[str, int] | None:
+            if not event.once:
+                return {}
+            return None if table.transaction_version(done) is not None else {done: 1}
+
+        with DataFiles(uri, ("occurred_date", day), str(row["event_id"]), rows_per_file=1) as files:
+            schema = pa.schema([field for field in EVENTS if field.name != "occurred_date"])
+            files.write(pa.RecordBatch.from_pylist([row], schema=schema))
+            files.close()
+            self._tables.commit_files(self.events, files, transactions)
+
+    def events_of(self, kind: str, about: str | None = None) -> list[dict[str, Any]]:
+        """Events of a kind (and of one thing), oldest first, with `details` read."""
+        table = self._tables.find(self.events)
+        if table is None:
+            return []
+        wanted = ds.field("kind") == kind
+        if about is not None:
+            wanted &= ds.field("about") == about
+        rows = table.to_pyarrow_dataset().to_table(filter=wanted).to_pylist()
+        rows.sort(key=lambda row: (row["occurred_at"], row["event_id"]))
+        return [{**row, "details": json.loads(row["details"])} for row in rows]

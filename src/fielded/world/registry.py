@@ -1,0 +1,171 @@
+"""The MLflow model registry: aliases to concrete versions, and the files of a version.
+
+Clients are built with their URIs; no MLflow global is set. MLflow's telemetry is switched off before its
+first import: nothing leaves the host.
+"""
+
+import contextlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+import mlflow.artifacts
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.tracking import MlflowClient
+
+from fielded.definition.site import Site
+from fielded.words.errors import Unreachable, WrongUse
+
+# MLflow writes this beside a downloaded model; it is about the download, not part of the artifact.
+_WRITTEN_BY_DOWNLOAD = "registered_model_meta"
+
+
+class NotRegistered(WrongUse):
+    """The registry has no such model, alias or version."""
+
+
+class ArtifactGone(Unreachable):
+    """The registry knows the version, but its files cannot be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredVersion:
+    """One concrete version of a registered model.
+
+    Attributes:
+        name: registered name.
+        version: concrete version, as MLflow writes it ("3").
+    """
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"model {self.name} version {self.version}"
+
+
+class Registry:
+    """The registry of a site.
+
+    Args:
+        site: for its tracking URI.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._uri = site.tracking_uri
+        try:
+            self._client = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+        except (MlflowException, OSError) as error:
+            raise Unreachable(f"registry: {_kind(self._uri)} cannot be opened ({type(error).__name__})") from error
+
+    def resolve(self, name: str, alias: str) -> RegisteredVersion:
+        """The concrete version an alias stands for now. Asked once a run.
+
+        Raises:
+            NotRegistered: no such model or alias.
+            Unreachable: the registry does not answer.
+        """
+        try:
+            found = self._client.get_model_version_by_alias(name, alias)
+        except MlflowException as error:
+            if _absent(error):
+                raise NotRegistered(
+                    f"model {name}: got no alias `{alias}`, expected one in {_kind(self._uri)}. "
+                    "Register the model and set the alias"
+                ) from None
+            raise self._unreachable(error) from error
+        return RegisteredVersion(name, str(found.version))
+
+    def version(self, name: str, version: str) -> RegisteredVersion:
+        """A version by its number.
+
+        Raises:
+            NotRegistered: there is none, or it was deleted.
+        """
+        try:
+            found = self._client.get_model_version(name, version)
+        except MlflowException as error:
+            if _absent(error):
+                raise NotRegistered(f"model {name}: got no version {version}, expected one") from None
+            raise self._unreachable(error) from error
+        return RegisteredVersion(name, str(found.version))
+
+    def versions(self, name: str) -> list[RegisteredVersion]:
+        """All versions of a model, oldest first."""
+        try:
+            found = self._client.search_model_versions(f"name = '{name}'")
+        except MlflowException as error:
+            raise self._unreachable(error) from error
+        return [RegisteredVersion(name, str(item.version)) for item in sorted(found, key=lambda v: int(v.version))]
+
+    def aliases(self, name: str) -> dict[str, str]:
+        """Alias -> concrete version."""
+        try:
+            return {
+                alias: str(version) for alias, version in self._client.get_registered_model(name).aliases.items()
+            }
+        except MlflowException as error:
+            if _absent(error):
+                return {}
+            raise self._unreachable(error) from error
+
+    def point(self, name: str, alias: str, version: str) -> None:
+        """Set an alias. Who did it and why is the ledger's to know: MLflow keeps neither."""
+        try:
+            self._client.set_registered_model_alias(name, alias, version)
+        except MlflowException as error:
+            if _absent(error):
+                raise NotRegistered(f"model {name}: got no version {version}, expected one") from None
+            raise self._unreachable(error) from error
+
+    def download(self, model: RegisteredVersion, into: Path) -> Path:
+        """Copy the version's files into the folder `into`, which must not exist yet.
+
+        Raises:
+            ArtifactGone: the files are not where the registry says.
+        """
+        landing = into.with_name(f"{into.name}.landing")
+        try:
+            source = self._client.get_model_version_download_uri(model.name, model.version)
+            landing.mkdir(parents=True)
+            got = mlflow.artifacts.download_artifacts(
+                artifact_uri=source, dst_path=str(landing), tracking_uri=self._uri, registry_uri=self._uri
+            )
+            folder = Path(got)
+            if not (folder / "MLmodel").is_file():
+                raise ArtifactGone(f"{model}: got files without MLmodel, expected an MLflow model")
+            (folder / _WRITTEN_BY_DOWNLOAD).unlink(missing_ok=True)
+            shutil.copytree(folder, into)
+        except MlflowException as error:
+            raise ArtifactGone(f"{model}: its files are not where the registry says") from error
+        except OSError as error:
+            raise ArtifactGone(
+                f"{model}: its files cannot be read ({error.strerror or type(error).__name__})"
+            ) from error
+        finally:
+            with contextlib.suppress(OSError):
+                shutil.rmtree(landing)
+        return into
+
+    def _unreachable(self, error: MlflowException) -> Unreachable:
+        return Unreachable(
+            f"registry: {_kind(self._uri)} does not answer ({error.error_code}). Check tracking_uri"
+        )
+
+
+def _absent(error: MlflowException) -> bool:
+    return error.error_code in (
+        ErrorCode.Name(RESOURCE_DOES_NOT_EXIST),
+        ErrorCode.Name(INVALID_PARAMETER_VALUE),
+    )
+
+
+def _kind(uri: str) -> str:
+    """A registry URI without what may be secret in it."""
+    scheme, _, rest = uri.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}" if rest else uri

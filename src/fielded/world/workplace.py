@@ -1,0 +1,65 @@
+"""Everything of the world that a service needs, opened for one deployment at one site."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from fielded.definition.deployment import Deployment
+from fielded.definition.site import Site
+from fielded.words.identifiers import RandomBytes
+from fielded.world.artifacts import Artifacts
+from fielded.world.engines import Engine
+from fielded.world.engines.duckdb import DuckDBEngine
+from fielded.world.ledger import Ledger
+from fielded.world.registry import Registry
+from fielded.world.tables import DeltaTables
+
+Clock = Callable[[], datetime]  # UTC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workplace:
+    """A deployment at a site.
+
+    Attributes:
+        deployment: what is deployed.
+        site: where it runs.
+        user: authenticated identity of whoever asks.
+        clock: the time now, UTC.
+        random_bytes: source of randomness.
+    """
+
+    deployment: Deployment
+    site: Site
+    user: str
+    clock: Clock
+    random_bytes: RandomBytes
+    tables: DeltaTables
+    ledger: Ledger
+    registry: Registry
+    artifacts: Artifacts
+    engine: Engine
+
+
+def open_workplace(
+    deployment: Deployment, site: Site, *, user: str, clock: Clock, random_bytes: RandomBytes
+) -> Workplace:
+    """Open the world for `deployment`.
+
+    Raises:
+        Unreachable: the registry cannot be opened.
+    """
+    tables = DeltaTables(site)
+    registry = Registry(site)
+    return Workplace(
+        deployment=deployment,
+        site=site,
+        user=user,
+        clock=clock,
+        random_bytes=random_bytes,
+        tables=tables,
+        ledger=Ledger(tables, site, deployment.name),
+        registry=registry,
+        artifacts=Artifacts(site, registry, random_bytes),
+        engine=DuckDBEngine(site),
+    )
