@@ -5,9 +5,7 @@ import numpy.typing as npt
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 
-def measure(
-    late: npt.NDArray[np.bool_], score: npt.NDArray[np.float64], threshold: float
-) -> dict[str, float]:
+def measure(late: npt.NDArray[np.bool_], score: npt.NDArray[np.float64], threshold: float) -> dict[str, float]:
     """Numbers on flights whose arrival is known.
 
     Args:
@@ -19,16 +17,16 @@ def measure(
         By name; a number that these flights cannot give (no late one among them, none flagged) is left out.
     """
     if len(late) == 0:
-        return {"flights": 0.0}
+        return {"rows": 0.0}
     flagged = score >= threshold
     numbers = {
-        "flights": float(len(late)),
-        "late_share": float(late.mean()),
+        "rows": float(len(late)),
+        "base_rate": float(late.mean()),
         "mean_score": float(score.mean()),
         "flag_rate": float(flagged.mean()),
         "brier": float(brier_score_loss(late, score)),
-        # What a constant guess at the share of these very flights would get: a model has to be below it.
-        "brier_of_their_share": float(late.mean() * (1 - late.mean())),
+        # What a constant guess at the base rate of these very flights would get.
+        "brier_of_base_rate": float(late.mean() * (1 - late.mean())),
     }
     if late.any() and not late.all():
         numbers["auc"] = float(roc_auc_score(late, score))

@@ -6,9 +6,11 @@ in two ways.
 
 import argparse
 import os
+import runpy
 import warnings
 from collections.abc import Iterator
 from datetime import date, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +20,6 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from load_data import ARRIVALS, FLIGHTS, PLANES, table_uri_below
 from measures import measure
-from population import scheduled
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
@@ -38,6 +39,7 @@ SEED = 20130901
 
 # The one type of this pipeline that skops does not trust by itself.
 _TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
+_REQUIREMENTS = ("mlflow", "numpy", "pandas", "scikit-learn", "skops")
 
 
 def train(site: Site) -> str:
@@ -56,13 +58,13 @@ def train(site: Site) -> str:
     names = list(definition.features)
     pipeline = new_pipeline(definition).fit(fit_on[names], fit_on["late"])
 
+    # MLflow hints that an integer column cannot hold a missing value: the definition says that these do not.
+    warnings.filterwarnings("ignore", message="Hint: Inferred schema contains integer column")
     open_experiment(site, definition.name)
     with mlflow.start_run(run_name=f"{TRAINING[0]} to {TRAINING[1]}"):
         log_facts(tables, fit_on, definition)
         mlflow.log_metrics(held_out_metrics(pipeline, held_out, definition))
         example = input_example(fit_on, names)
-        # MLflow hints that an integer column cannot hold a missing value: the definition says these do not.
-        warnings.filterwarnings("ignore", message="Hint: Inferred schema contains integer column")
         logged = mlflow.sklearn.log_model(
             pipeline,
             name="model",
@@ -70,6 +72,7 @@ def train(site: Site) -> str:
             input_example=example,
             pyfunc_predict_fn="predict_proba",
             skops_trusted_types=_TRUSTED,
+            pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],
             registered_model_name=definition.model.name,
         )
     return str(logged.registered_model_version)
@@ -83,7 +86,7 @@ def read_tables(root: str) -> dict[str, DeltaTable]:
 
 def labelled(tables: dict[str, DeltaTable], definition: Deployment, first: date, last: date) -> pd.DataFrame:
     """Every day's population from `first` to `last`, where the rules are kept and the arrival is known."""
-    frame = as_the_scorer_sees(pa.concat_tables(daily(tables, first, last)), definition)
+    frame = as_the_scorer_sees(pa.concat_tables(daily(tables, definition, first, last)), definition)
     arrivals = tables[ARRIVALS].to_pyarrow_table(columns=["flight_id", "late"]).to_pandas()
     frame = frame.merge(arrivals, on=definition.subject, validate="one_to_one")
     kept = frame["late"].notna()
@@ -92,16 +95,17 @@ def labelled(tables: dict[str, DeltaTable], definition: Deployment, first: date,
     return frame[kept].astype({"late": bool}).reset_index(drop=True)
 
 
-def daily(tables: dict[str, DeltaTable], first: date, last: date) -> Iterator[pa.Table]:
+def daily(tables: dict[str, DeltaTable], definition: Deployment, first: date, last: date) -> Iterator[pa.Table]:
     """The population's rows, one table a day."""
+    scheduled = runpy.run_path(str(HERE / definition.population.file))[definition.population.function]
     connection = ibis.duckdb.connect()
     given = SimpleNamespace()
-    for key, name in (("flights", FLIGHTS), ("planes", PLANES)):
+    for key, name in definition.population.tables.items():
         connection.con.register(key, tables[name].to_pyarrow_dataset())
         setattr(given, key, connection.table(key))
     for day in range((last - first).days + 1):
         # Sorted, because the query's own order may differ from run to run, and training would notice.
-        yield scheduled(given, first + timedelta(days=day)).to_pyarrow().sort_by("flight_id")
+        yield scheduled(given, first + timedelta(days=day)).to_pyarrow().sort_by(definition.subject)
 
 
 def as_the_scorer_sees(rows: pa.Table, definition: Deployment) -> pd.DataFrame:
@@ -111,14 +115,12 @@ def as_the_scorer_sees(rows: pa.Table, definition: Deployment) -> pd.DataFrame:
         if rule.type == "category":
             frame[name] = frame[name].astype(object)
         else:
-            frame[name] = frame[name].astype(
-                "int64" if rule.type == "int" and not rule.nullable else "float64"
-            )
+            frame[name] = frame[name].astype("int64" if rule.type == "int" and not rule.nullable else "float64")
     return frame
 
 
 def keeps(values: pd.Series, rule: Feature) -> pd.Series:
-    """Where values keep their feature's rule; a row that breaks one is not trained on, as it is not scored."""
+    """Where values keep their feature's rule: a row that breaks one is not scored, so not learned from."""
     missing = values.isna()
     kept = ~missing | rule.nullable
     if rule.min is not None:
@@ -133,9 +135,9 @@ def keeps(values: pd.Series, rule: Feature) -> pd.Series:
 def new_pipeline(definition: Deployment) -> Pipeline:
     """Ordinal codes for the categories (missing and unseen alike -1), and trees over them and the numbers.
 
-    The trees are not told which columns are categories: predicting May and June, and July and August, from the
-    months before, that was no better, and it would put a function of scikit-learn into the saved model that
-    skops does not trust.
+    The trees are not told which columns are categories. Predicting May and June, and July and August, from
+    the months before them, telling them was no better, and it would put `functools.partial` into the saved
+    model: a loader that trusts that trusts any function.
     """
     categories = [name for name, rule in definition.features.items() if rule.type == "category"]
     numbers = [name for name in definition.features if name not in categories]
@@ -192,15 +194,15 @@ def log_facts(tables: dict[str, DeltaTable], fit_on: pd.DataFrame, definition: D
 
 
 def held_out_metrics(pipeline: Pipeline, held_out: pd.DataFrame, definition: Deployment) -> dict[str, float]:
-    """Overall as `heldout.auc`, for a slice as `heldout.auc.carrier.UA`."""
+    """Overall as `held_out/auc`, for a slice as `held_out/carrier/UA/auc`."""
     scores = pipeline.predict_proba(held_out[list(definition.features)])[:, 1]
     late = held_out["late"].to_numpy()
     threshold = definition.decision.threshold
-    metrics = {f"heldout.{name}": value for name, value in measure(late, scores, threshold).items()}
+    metrics = {f"held_out/{name}": value for name, value in measure(late, scores, threshold).items()}
     for column in definition.slices:
         for value, places in held_out.groupby(column).indices.items():
             numbers = measure(late[places], scores[places], threshold)
-            metrics |= {f"heldout.{name}.{column}.{value}": number for name, number in numbers.items()}
+            metrics |= {f"held_out/{column}/{value}/{name}": number for name, number in numbers.items()}
     return metrics
 
 
@@ -211,6 +213,24 @@ def input_example(fit_on: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     spread = fit_on.iloc[:: len(fit_on) // 12].head(12)
     rows = pd.concat([spread, fit_on[~known].head(4), no_year.head(4)])
     return rows[names].reset_index(drop=True)
+
+
+def held_out_of(site: Site, number: str) -> dict[str, float]:
+    """The held-out measures over all flights that a version was registered with."""
+    client = mlflow.MlflowClient(site.tracking_uri, site.tracking_uri)
+    made_by = client.get_model_version(load_deployment(HERE).model.name, number).run_id
+    metrics = client.get_run(made_by).data.metrics
+    return {name.removeprefix("held_out/"): value for name, value in metrics.items() if name.count("/") == 1}
+
+
+def point_alias(site: Site, number: str) -> None:
+    """Let the definition's alias stand for a version; the one it stood for becomes the previous one."""
+    model = load_deployment(HERE).model
+    client = mlflow.MlflowClient(site.tracking_uri, site.tracking_uri)
+    standing = client.get_registered_model(model.name).aliases.get(model.alias)
+    if standing is not None and str(standing) != number:
+        client.set_registered_model_alias(model.name, model.previous_alias, standing)
+    client.set_registered_model_alias(model.name, model.alias, number)
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ SHIPS = "jupiter_catalog.reference.ship_registry"
 WINDOW_DAYS = 90  # the population's window
 HISTORY_DAYS = 3 * 365  # how far the oldest order lies back
 BATCH_ROWS = 1 << 18  # orders simulated together
-FILE_BYTES = 40_000_000  # about a million rows
+FILE_BYTES = 13_000_000  # about a million rows
 RECENT_SHARE = 0.4  # most of the history that orders of the window may take
 
 Floats = npt.NDArray[np.float64]
@@ -230,9 +230,7 @@ def order_batches(
         yield to_batch(rng, fleet, orders, today, first)
 
 
-def simulate(
-    rng: np.random.Generator, fleet: Fleet, as_of: date, period: tuple[int, int], count: int
-) -> Orders:
+def simulate(rng: np.random.Generator, fleet: Fleet, as_of: date, period: tuple[int, int], count: int) -> Orders:
     """`count` orders from their first day, inside `period` (both ends included), to their last."""
     calendar = np.arange(period[0], period[1] + 1)
     months, years = _months_and_years(calendar)
@@ -257,7 +255,7 @@ def simulate(
     quality = np.round(1 - 0.5 * rng.beta(2, 5, count), 3)
 
     odds = _log_odds(log_hours - log_days, log_hours, age, prior, quality)
-    odds += _seasonal(month) + 0.2 * (year - as_of.year)
+    odds += _seasonal(month) + 0.1 * (year - as_of.year)
     odds += fleet.class_effect[ship] + fleet.own_effect[ship] + _category_effect(category, age)
     overrun = rng.random(count) < 1 / (1 + np.exp(-odds))
     excess = np.abs(rng.normal(0, 0.35, count)) + 0.01

@@ -10,7 +10,9 @@ afterwards is its label. Rows that break a rule of deployment.yaml teach nothing
 import argparse
 import os
 import runpy
+import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -25,12 +27,15 @@ import numpy as np
 import pandas as pd
 from deltalake import DeltaTable
 from ibis import _
+from mlflow.data.dataset_source import DatasetSource
+from mlflow.data.delta_dataset_source import DeltaDatasetSource
 from mlflow.models import infer_signature
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import brier_score_loss, precision_score, recall_score, roc_auc_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
+from threadpoolctl import threadpool_limits
 
 from fielded.definition import Deployment, Site, load_deployment, load_site
 
@@ -45,7 +50,26 @@ SMALLEST_SLICE = 50  # rows below which a slice's metrics say nothing
 
 # What the saved pipeline holds beside plain scikit-learn; the loader of a model has its own list to compare.
 TRUSTED_TYPES = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
+# MLflow's warnings about integer columns (a rule keeps nulls out of ours) and about its own type hints.
+HINTS = ("Hint: Inferred schema contains integer column", ".*Any type hint is inferred as AnyType")
 REQUIREMENTS = ("mlflow", "numpy", "pandas", "scikit-learn", "skops")
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a version was made from.
+
+    Attributes:
+        training: features and label, one row an order and day.
+        held_out: the same, of later days.
+        source: the work orders' table and its version.
+        parameters: what the run records of all this.
+    """
+
+    training: pd.DataFrame
+    held_out: pd.DataFrame
+    source: DatasetSource
+    parameters: Mapping[str, object]
 
 
 def train(site: Site, *, seed: int, train_from: date, train_to: date) -> str:
@@ -58,32 +82,46 @@ def train(site: Site, *, seed: int, train_from: date, train_to: date) -> str:
     """
     deployment = load_deployment(HERE)
     tables = {name: DeltaTable(_uri(site, table)) for name, table in deployment.population.tables.items()}
+    held_out_from = train_to + APART
+    held_out_to = held_out_from + HOLDOUT
     training = labelled(deployment, tables, days(train_from, train_to))
-    held_out = labelled(deployment, tables, days(train_to + APART, train_to + APART + HOLDOUT))
+    held_out = labelled(deployment, tables, days(held_out_from, held_out_to))
+    parameters = {
+        "training_table": deployment.population.tables["work_orders"],
+        "training_table_version": tables["work_orders"].version(),
+        "training_rows": len(training),
+        "training_from": train_from,
+        "training_to": train_to,
+        "held_out_from": held_out_from,
+        "held_out_to": held_out_to,
+        "held_out_rows": len(held_out),
+        "seed": seed,
+    }
+    source = DeltaDatasetSource(
+        path=tables["work_orders"].table_uri, delta_table_version=tables["work_orders"].version()
+    )
+    # Where other work keeps the processors busy, threads that wait for each other took a hundred times as long.
+    with threadpool_limits(1):
+        pipeline = make_pipeline(deployment, seed)
+        pipeline.fit(training[list(deployment.features)], training[LABEL])
+        return register(site, deployment, pipeline, Material(training, held_out, source, parameters))
+
+
+def register(site: Site, deployment: Deployment, pipeline: Pipeline, material: Material) -> str:
+    """One MLflow run with what the model was made from and how it does, and the model as a new version."""
     features = list(deployment.features)
-    pipeline = make_pipeline(deployment, seed)
-    pipeline.fit(training[features], training[LABEL])
-    _use(site, deployment.name)
-    orders = tables["work_orders"]
-    with mlflow.start_run(run_name=f"{train_from} to {train_to}"):
-        mlflow.log_input(
-            mlflow.data.from_pandas(training[[*features, LABEL]], source=orders.table_uri, targets=LABEL),
-            context="training",
+    training, held_out = material.training[features], material.held_out[features]
+    example = example_rows(training)
+    experiment = _experiment(site, deployment.name)
+    with mlflow.start_run(experiment_id=experiment), warnings.catch_warnings():
+        for hint in HINTS:
+            warnings.filterwarnings("ignore", message=hint)
+        dataset = mlflow.data.from_pandas(
+            material.training[[*features, LABEL]], source=material.source, targets=LABEL
         )
-        mlflow.log_params(
-            {
-                "training_table": deployment.population.tables["work_orders"],
-                "training_table_version": orders.version(),
-                "training_rows": len(training),
-                "training_from": train_from,
-                "training_to": train_to,
-                "held_out_from": train_to + APART,
-                "held_out_to": train_to + APART + HOLDOUT,
-                "seed": seed,
-            }
-        )
-        mlflow.log_metrics(metrics(deployment, held_out, pipeline.predict_proba(held_out[features])[:, 1]))
-        example = example_rows(training[features])
+        mlflow.log_input(dataset, context="training")
+        mlflow.log_params(dict(material.parameters))
+        mlflow.log_metrics(metrics(deployment, material.held_out, pipeline.predict_proba(held_out)[:, 1]))
         logged = mlflow.sklearn.log_model(
             pipeline,
             name="model",
@@ -147,17 +185,19 @@ def labelled(deployment: Deployment, tables: Mapping[str, DeltaTable], asked: It
     for name, table in tables.items():
         connection.con.register(name, table.to_pyarrow_dataset())
     known = SimpleNamespace(**{name: connection.table(name) for name in tables})
-    completed = known.work_orders.filter(_.completed_on.notnull())
+    completed = known.work_orders.filter(_.status == "completed")
     outcomes = completed.select(
         "work_order_id", **{LABEL: (_.labor_hours_actual > _.labor_hours_estimated).cast("int64")}
     )
     found = []
     for day in asked:
-        rows = pending(known, day).inner_join(outcomes, deployment.subject).to_pandas()
+        rows = pending(known, day).inner_join(outcomes, deployment.subject).to_pyarrow().to_pandas()
         found.append(rows[_keeps_rules(deployment, rows)])
     frame = pd.concat(found, ignore_index=True) if found else pd.DataFrame()
     if frame.empty:
-        raise ValueError("training or held-out days: got no completed work order, expected some; see --from and --to")
+        raise ValueError(
+            "training or held-out days: got no completed work order, expected some; see --from and --to"
+        )
     return frame.sort_values(deployment.subject, kind="stable", ignore_index=True)
 
 
@@ -212,13 +252,15 @@ def _uri(site: Site, table: str) -> str:
     return f"{site.root}/{table.replace('.', '/')}"
 
 
-def _use(site: Site, experiment: str) -> None:
+def _experiment(site: Site, name: str) -> str:
+    """The experiment's id at the site, made if it is not there."""
     mlflow.set_tracking_uri(site.tracking_uri)
     mlflow.set_registry_uri(site.tracking_uri)
-    if mlflow.get_experiment_by_name(experiment) is None:
-        root = site.artifact_root
-        mlflow.create_experiment(experiment, root if "://" in root else Path(root).as_uri())
-    mlflow.set_experiment(experiment)
+    found = mlflow.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    root = site.artifact_root
+    return str(mlflow.create_experiment(name, root if "://" in root else Path(root).as_uri()))
 
 
 def main() -> None:

@@ -64,7 +64,6 @@ def publish(workplace: Workplace, run_id: str, day: date) -> bool:
         f"{run_id}-{workplace.random_bytes(4).hex()}",
         rows_per_file=workplace.site.file_rows,
         plain=_PLAIN,
-        statistics=(deployment.subject,),
     ) as files:
         for batch in workplace.ledger.run_rows(run_id, day, GOLD_SOURCE, workplace.site.batch_rows):
             files.write(gold_rows(batch, deployment, subject_type))

@@ -6,10 +6,10 @@ them visible, and a process that dies before it leaves files that no reader ever
 
 import json
 import os
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,7 +17,7 @@ from deltalake.transaction import AddAction
 
 from fielded.words.errors import Unreachable
 
-_STATISTICS_LENGTH = 64  # longer text is not offered as a file's smallest or largest value
+_BOUND_LENGTH = 64  # characters of a text that the Delta log keeps of a range's end
 
 
 class DataFiles:
@@ -29,8 +29,6 @@ class DataFiles:
         name: opening of the file names; unique to this writer, so that two never write one file.
         rows_per_file: a file is closed once it holds this many rows.
         plain: columns whose values hardly repeat, for which a dictionary would be work for nothing.
-        statistics: columns whose smallest and largest value go into the Delta log, so that a look-up can
-            pass over the file.
     """
 
     def __init__(
@@ -41,7 +39,6 @@ class DataFiles:
         *,
         rows_per_file: int,
         plain: frozenset[str] = frozenset(),
-        statistics: tuple[str, ...] = (),
     ) -> None:
         column, value = partition
         self._folder = Path(table_uri)
@@ -49,7 +46,6 @@ class DataFiles:
         self._prefix = f"{column}={value.isoformat()}/{name}"
         self._rows_per_file = rows_per_file
         self._plain = plain
-        self._statistics = statistics
         self._writer: pq.ParquetWriter | None = None
         self._path = ""
         self._count = 0
@@ -137,7 +133,7 @@ class DataFiles:
                 partition_values=self._values,
                 modification_time=int(status.st_mtime * 1000),
                 data_change=True,
-                stats=json.dumps(_statistics(footer, self._statistics)),
+                stats=json.dumps(_statistics(footer)),
             )
         )
 
@@ -162,17 +158,45 @@ def _leaves(schema: pa.Schema, prefix: str = "") -> list[str]:
     return names
 
 
-def _statistics(footer: pq.FileMetaData, columns: tuple[str, ...]) -> dict[str, object]:
-    """Row count and value ranges in the form of the Delta protocol ("Per-file Statistics")."""
-    low: dict[str, object] = {}
-    high: dict[str, object] = {}
+def _statistics(footer: pq.FileMetaData) -> dict[str, Any]:
+    """Row count, null counts and value ranges of every column, in the form of the Delta protocol.
+
+    Of every column, because readers exist that take a range which is missing for a range that is empty.
+    """
+    low: dict[str, Any] = {}
+    high: dict[str, Any] = {}
+    nulls: dict[str, Any] = {}
     for place in range(footer.num_columns):
-        name = footer.schema.column(place).path
-        if name not in columns:
+        column = footer.schema.column(place)
+        if column.max_repetition_level:  # inside a list: the protocol has no range for it
             continue
         groups = [footer.row_group(group).column(place).statistics for group in range(footer.num_row_groups)]
-        if all(group is not None and group.has_min_max for group in groups):
-            smallest, largest = min(group.min for group in groups), max(group.max for group in groups)
-            if all(len(str(end)) <= _STATISTICS_LENGTH for end in (smallest, largest)):
-                low[name], high[name] = smallest, largest
-    return {"numRecords": footer.num_rows, "minValues": low, "maxValues": high}
+        if any(group is None or not group.has_null_count for group in groups):
+            continue
+        _put(nulls, column.path, sum(group.null_count for group in groups))
+        ranged = [group for group in groups if group.has_min_max]
+        if ranged:
+            _put(low, column.path, _bound(min(group.min for group in ranged), largest=False))
+            _put(high, column.path, _bound(max(group.max for group in ranged), largest=True))
+    return {"numRecords": footer.num_rows, "minValues": low, "maxValues": high, "nullCount": nulls}
+
+
+def _put(tree: dict[str, Any], path: str, value: Any) -> None:
+    *folders, leaf = path.split(".")
+    for folder in folders:
+        tree = tree.setdefault(folder, {})
+    tree[leaf] = value
+
+
+def _bound(value: Any, *, largest: bool) -> Any:
+    """One end of a range as JSON; an end that had to be cut is moved outwards."""
+    if isinstance(value, datetime):
+        whole = value.replace(microsecond=value.microsecond // 1000 * 1000)
+        if largest and whole != value:
+            whole += timedelta(milliseconds=1)
+        return whole.strftime("%Y-%m-%dT%H:%M:%S.") + f"{whole.microsecond // 1000:03d}Z"
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, str) and len(value) > _BOUND_LENGTH:
+        return value[:_BOUND_LENGTH] + ("\U0010ffff" if largest else "")
+    return value

@@ -26,6 +26,7 @@ from fielded.definition.site import Site
 from fielded.words.errors import WrongUse
 from fielded.words.identifiers import RandomBytes, uuid7
 from fielded.world.data_files import DataFiles
+from fielded.world.delta_reading import dataset_of
 from fielded.world.tables import DeltaTables
 
 EVENTS = pa.schema(
@@ -41,7 +42,6 @@ EVENTS = pa.schema(
 )
 
 _PLAIN = frozenset({"request_id", "subject", "score"})
-_STATISTICS = ("request_id", "subject", "run_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +112,7 @@ class Ledger:
     def _files(self, table: str, day: date, name: str) -> DataFiles:
         return DataFiles(
             self._tables.uri(table), (PARTITION, day), name,
-            rows_per_file=self._file_rows, plain=_PLAIN, statistics=_STATISTICS,
+            rows_per_file=self._file_rows, plain=_PLAIN,
         )  # fmt: skip
 
     def place_of(self, run_id: str) -> int | None:
@@ -142,7 +142,7 @@ class Ledger:
     def run_rows(self, run_id: str, day: date, columns: tuple[str, ...], rows: int) -> Iterator[pa.RecordBatch]:
         """A run's prediction rows, `rows` at a time."""
         of_run = (ds.field(PARTITION) == day) & (ds.field("run_id") == run_id)
-        dataset = self._tables.open(self.predictions).to_pyarrow_dataset()
+        dataset = dataset_of(self._tables.open(self.predictions))
         yield from dataset.to_batches(columns=list(columns), filter=of_run, batch_size=rows, batch_readahead=2)
 
     def count_run(self, run_id: str, day: date) -> dict[str, int]:
@@ -152,7 +152,7 @@ class Ledger:
             for item in pc.value_counts(batch.column(0)).to_pylist():
                 counts[item["values"]] = counts.get(item["values"], 0) + item["counts"]
         of_run = (ds.field(PARTITION) == day) & (ds.field("run_id") == run_id)
-        counts["quarantined"] = self._tables.open(self.quarantine).to_pyarrow_dataset().count_rows(filter=of_run)
+        counts["quarantined"] = dataset_of(self._tables.open(self.quarantine)).count_rows(filter=of_run)
         return counts
 
     def record(self, event: Event, random_bytes: RandomBytes) -> None:
@@ -191,6 +191,6 @@ class Ledger:
         wanted = ds.field("kind") == kind
         if about is not None:
             wanted &= ds.field("about") == about
-        rows = table.to_pyarrow_dataset().to_table(filter=wanted).to_pylist()
+        rows = dataset_of(table).to_table(filter=wanted).to_pylist()
         rows.sort(key=lambda row: (row["occurred_at"], row["event_id"]))
         return [{**row, "details": json.loads(row["details"])} for row in rows]

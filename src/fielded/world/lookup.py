@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -39,9 +40,9 @@ def find_rows(table: DeltaTable, column: str, value: str, on: date | None = None
 
 
 def _files(table: DeltaTable, column: str, value: str, on: date | None) -> Iterator[tuple[str, str]]:
-    actions = pa.record_batch(table.get_add_actions(flatten=True))
-    names = actions.schema.names
-    keep = pa.array([True] * actions.num_rows)
+    actions = pa.table(table.get_add_actions(flatten=True))
+    names = actions.column_names
+    keep = pa.array(np.ones(actions.num_rows, dtype=bool))
     days = actions.column(f"partition.{PARTITION}").cast(pa.string())
     if on is not None:
         keep = pc.and_(keep, pc.equal(days, on.isoformat()))

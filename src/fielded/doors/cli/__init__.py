@@ -2,7 +2,7 @@
 
 import sys
 
-from fielded.doors.cli.app import app
+from fielded.doors.cli.app import build
 from fielded.doors.cli.rendering import render_error
 from fielded.words.errors import FieldedError
 
@@ -10,7 +10,7 @@ from fielded.words.errors import FieldedError
 def main() -> None:
     """Run the command named on the command line; the one place that turns an error into an exit code."""
     try:
-        app()
+        build(sys.argv[1:])()
     except FieldedError as error:
         render_error(error, as_json="--json" in sys.argv)
         sys.exit(error.exit_code)
@@ -18,4 +18,4 @@ def main() -> None:
         sys.exit(130)
 
 
-__all__ = ["app", "main"]
+__all__ = ["main"]

@@ -4,10 +4,13 @@
 """
 
 import importlib
+from collections.abc import Sequence
 
 import typer
-from typer.core import TyperCommand, TyperGroup
-from typer.main import get_command
+
+_HELP = "From the model registry through authorization into production: audited, reversible, watched."
+
+_GROUPS = {"audit": "audit", "release": "release"}  # commands that have commands of their own
 
 _COMMANDS = {
     "demo": (
@@ -23,42 +26,28 @@ _COMMANDS = {
 }
 
 
-class LazyGroup(TyperGroup):
-    """A group whose commands are imported on use."""
-
-    def list_commands(self, ctx: typer.Context) -> list[str]:  # noqa: ARG002 - the group's signature
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: typer.Context, cmd_name: str) -> TyperCommand | None:  # noqa: ARG002
-        if cmd_name not in _COMMANDS:
-            return None
-        return _Pending(cmd_name, *_COMMANDS[cmd_name])
-
-
-class _Pending(TyperCommand):
-    """Stands for a command in the list; becomes it when called."""
-
-    def __init__(self, name: str, module: str, summary: str) -> None:
-        super().__init__(name, help=summary, short_help=summary)
-        self._module = module
-
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: typer.Context | None = None, **extra: object
-    ) -> typer.Context:
-        command = get_command(importlib.import_module(self._module).app)
-        return command.make_context(info_name, args, parent, **extra)
+def build(arguments: Sequence[str]) -> typer.Typer:
+    """The command tree, with the one command that `arguments` name imported and the others listed."""
+    app = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        help=_HELP,
+    )
+    app.callback()(_root)
+    called = next((word for word in arguments if not word.startswith("-")), None)
+    for name, (module, summary) in _COMMANDS.items():
+        if name == called:
+            app.add_typer(importlib.import_module(module).app, name=_GROUPS.get(name), help=summary)
+        else:
+            app.command(name, help=summary)(_listed)
+    return app
 
 
-app = typer.Typer(
-    cls=LazyGroup,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="From the model registry through authorization into production: audited, reversible, watched.",
-)
-
-
-@app.callback()
 def _root() -> None:
-    """From the model registry through authorization into production: audited, reversible, watched."""
+    """A callback keeps a single command from becoming the whole program."""
+
+
+def _listed() -> None:
+    """Stands in the list of commands for one that was not called."""

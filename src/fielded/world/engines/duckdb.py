@@ -13,10 +13,12 @@ import duckdb
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
+import pyarrow.dataset as ds
 from deltalake.exceptions import DeltaError
 
 from fielded.definition.site import Site
 from fielded.words.errors import DefinitionError, Finding, Unreachable
+from fielded.world.delta_reading import dataset_of
 from fielded.world.engines.population import PopulationFunction, build
 from fielded.world.engines.port import OpenPopulation, Size
 from fielded.world.tables import TableVersion
@@ -78,22 +80,27 @@ class _DuckDBPopulation:
             counts = self._expression.aggregate(
                 rows=self._expression.count(), there=column.count(), distinct=column.hash().nunique()
             )
-            found = self._connection.to_pyarrow(counts).to_pylist()[0]
+            found = self._run(counts).to_arrow_table().to_pylist()[0]
             if found["distinct"] == found["there"]:
                 return Size(found["rows"], pa.array([], pa.string()))
             groups = self._expression.group_by(column.name("subject")).aggregate(times=self._expression.count())
             repeated = groups.filter((groups.times > 1) & groups.subject.notnull())
-            subjects = self._connection.to_pyarrow(repeated.select(repeated.subject.cast("string")))
-            return Size(found["rows"], subjects.column(0).combine_chunks())
+            subjects = self._run(repeated.select(subject=repeated.subject.cast("string"))).to_arrow_table()
+            repeated_subjects = subjects.column(0).cast(pa.string()).combine_chunks()
+            return Size(found["rows"], repeated_subjects)
 
     def batches(self, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
         with _query_errors():
-            yield from self._connection.to_pyarrow_batches(self._expression.select(columns), chunk_size=rows)
+            yield from self._run(self._expression.select(columns)).to_arrow_reader(rows)
+
+    def _run(self, expression: ir.Table) -> duckdb.DuckDBPyRelation:
+        # A relation streams; what Ibis itself offers goes through a result that DuckDB 2 holds whole.
+        return self._connection.con.sql(self._connection.compile(expression))
 
 
-def _dataset(version: TableVersion) -> pa.dataset.Dataset:
+def _dataset(version: TableVersion) -> ds.Dataset:
     try:
-        return version.table.to_pyarrow_dataset()
+        return dataset_of(version.table)
     except DeltaError as error:
         reason = str(error).splitlines()[0]
         raise Unreachable(f"table {version.name}: cannot be read by this engine ({reason})") from error

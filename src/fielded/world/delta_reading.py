@@ -1,0 +1,78 @@
+"""A Delta table as an Arrow dataset whose files are passed over only where that is right.
+
+deltalake's own `to_pyarrow_dataset` turns a smallest or largest value that the log does not have into a
+comparison with null, and a filter on that column then finds no file: rows are lost without a word. Spark
+writes no such values for booleans, and none past the 32nd column, so this happens to ordinary tables
+(`tests/world/test_delta_reading.py` shows it). Here a bound is used only where the log has it.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+from deltalake import DeltaTable
+
+# The protocol truncates timestamps in statistics to milliseconds, downwards.
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def dataset_of(table: DeltaTable) -> ds.Dataset:
+    """The table's rows at its version.
+
+    Raises:
+        deltalake.exceptions.DeltaProtocolError: the table uses what this reader does not know, such as
+            deletion vectors.
+    """
+    given = table.to_pyarrow_dataset()  # checks the protocol; knows file system, schema and format
+    if not isinstance(given, ds.FileSystemDataset):
+        return given
+    actions = pa.table(table.get_add_actions(flatten=True))
+    partitions = [name for name in actions.column_names if name.startswith("partition.")]
+    bounds = [name.removeprefix("min.") for name in actions.column_names if name.startswith("min.")]
+    by_path = {row["path"]: row for row in actions.to_pylist()}
+    fragments = [
+        given.format.make_fragment(
+            fragment.path, given.filesystem, _guarantee(by_path[fragment.path], partitions, bounds, given.schema)
+        )
+        for fragment in given.get_fragments()
+    ]
+    return ds.FileSystemDataset(fragments, given.schema, given.format, given.filesystem)
+
+
+def _guarantee(row: dict[str, Any], partitions: list[str], bounds: list[str], schema: pa.Schema) -> ds.Expression:
+    """What is known of every row of one file."""
+    known = ds.scalar(True)
+    for part in _partition_values(row, partitions):
+        known &= part
+    for name in bounds:
+        low, high = row.get(f"min.{name}"), row.get(f"max.{name}")
+        if name not in schema.names or low is None or high is None or not _ordered(schema.field(name).type):
+            continue
+        field = ds.field(name)
+        if pa.types.is_timestamp(schema.field(name).type):
+            high += _MILLISECOND
+        inside = (field >= pa.scalar(low, schema.field(name).type)) & (
+            field <= pa.scalar(high, schema.field(name).type)
+        )
+        known &= inside if row.get(f"null_count.{name}") == 0 else inside | field.is_null()
+    return known
+
+
+def _partition_values(row: dict[str, Any], partitions: list[str]) -> Iterator[ds.Expression]:
+    for column in partitions:
+        field, value = ds.field(column.removeprefix("partition.")), row[column]
+        yield field.is_null() if value is None else field == value
+
+
+def _ordered(kind: pa.DataType) -> bool:
+    """Types whose order is the same for whoever wrote the bounds and for us. Not floats: NaN has no place."""
+    tests = (
+        pa.types.is_integer,
+        pa.types.is_date,
+        pa.types.is_timestamp,
+        pa.types.is_string,
+        pa.types.is_large_string,
+    )
+    return any(test(kind) for test in tests)
