@@ -1,7 +1,7 @@
 """Every flight of the days scored, accounted for; and the scores held against what happened.
 
-The count to compare with is made with pandas from the package's own file. It shares no code with the way
-the flights took: not the loader, not the tables, not the population.
+The count to compare with is made with pandas from the package's own file. Of the way that the flights took
+(loader, tables, population) it shares only where that file lies and what counts as late.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -63,7 +63,8 @@ def read_scored(definition: Deployment, site: Site, table_uri: TableUri, first: 
 
     def rows(name: str, columns: list[str]) -> pd.DataFrame:
         table = DeltaTable(table_uri(name)).to_pyarrow_table(columns=[*columns, "scored_date"], partitions=days)
-        return table.to_pandas().rename(columns={"scored_date": "day", "subject": definition.subject})
+        frame = table.to_pandas().rename(columns={"scored_date": "day", "subject": definition.subject})
+        return frame.sort_values(definition.subject, ignore_index=True)  # a sum of floats depends on its order
 
     decision, ledger = definition.decision, f"{site.ledger}.{definition.name}"
     columns = [definition.subject, decision.score, decision.flag, "decision", "run_id"]
@@ -154,12 +155,15 @@ def reasons(refused: pd.DataFrame) -> list[Numbers]:
 
 def totals(days: list[Numbers], file: pd.DataFrame, gold: pd.DataFrame) -> Numbers:
     """Sums over the days, and what the file says of the same flights, whether scored or refused."""
-    names = ("file", "population", "scored", "quarantined", "flagged", "review", "clear", "unaccounted")
+    names = ("population", "scored", "quarantined", "flagged", "review", "clear")
+    of_no_run = len(file) - sum(day["file"] for day in days)  # a day that was not scored at all
     scored = file["flight_id"].isin(gold["flight_id"])
     return {
         "days": len(days),
         "days_that_differ": sum(day["file"] != day["gold_rows"] + day["quarantine_rows"] for day in days),
         **{name: sum(day[name] for day in days) for name in names},
+        "file": len(file),
+        "unaccounted": sum(day["unaccounted"] for day in days) + of_no_run,
         "file_arrived": int((~file["cancelled"] & ~file["unknown"]).sum()),
         "file_late": int(file["late"].sum()),
         "file_late_scored": int((file["late"] & scored).sum()),

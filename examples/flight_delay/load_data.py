@@ -88,8 +88,8 @@ def source_folder() -> Path:
 def with_id(flights: pa.Table) -> pa.Table:
     """The flights in order of day and id, with `flight_date` and `flight_id`.
 
-    Date, carrier and number are not enough: on 24 days Southwest's 2269 left LGA and EWR both. With the
-    origin every flight of the year has an id of its own.
+    Date, carrier and number are not enough: 24 times two flights share them (Southwest's 2269 left LGA and EWR
+    on the same days). With the origin every flight of the year has an id of its own.
     """
     texts = [pc.utf8_lpad(flights[part].cast(pa.string()), 2, "0") for part in ("month", "day")]
     day = pc.binary_join_element_wise(flights["year"].cast(pa.string()), *texts, "-")

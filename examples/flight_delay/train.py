@@ -235,9 +235,14 @@ def point_alias(site: Site, number: str) -> None:
 
 def main() -> None:
     """Train on the tables of the working folder's site."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--production", action="store_true", help="let the production alias stand for it")
+    given = parser.parse_args()
     site = load_site(os.environ, Path.cwd())
-    print(f"registered {load_deployment(HERE).model.name} version {train(site)}")
+    number = train(site)
+    if given.production:
+        point_alias(site, number)
+    print(f"registered {load_deployment(HERE).model.name} version {number}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from deltalake import write_deltalake
+from deltalake import WriterProperties, write_deltalake
 
 from fielded.definition import load_site
 
@@ -26,8 +26,8 @@ SHIPS = "jupiter_catalog.reference.ship_registry"
 
 WINDOW_DAYS = 90  # the population's window
 HISTORY_DAYS = 3 * 365  # how far the oldest order lies back
-BATCH_ROWS = 1 << 18  # orders simulated together
-FILE_BYTES = 13_000_000  # about a million rows
+BATCH_ROWS = 1 << 18  # orders simulated together, and rows of a row group: a reader holds a few of those
+FILE_BYTES = 26_000_000  # about a million rows
 RECENT_SHARE = 0.4  # most of the history that orders of the window may take
 
 Floats = npt.NDArray[np.float64]
@@ -61,10 +61,12 @@ DUPLICATES = 1e-4  # share of rows that carry another order's number
 FAULTS = {
     "negative_hours": 0.0015,
     "null_hours": 0.0010,
-    "quality_as_percent": 0.0015,
+    "quality_as_percent": 0.0010,
     "negative_quality": 0.0005,
     "negative_days": 0.0005,
+    "misspelt_category": 0.0005,
 }
+MISSPELT = "corective"
 
 ORDER_SCHEMA = pa.schema(
     [
@@ -165,7 +167,13 @@ def make(
     write_deltalake(table_uri(SHIPS), registry(fleet), mode="overwrite")
     batches = order_batches(fleet, seed, as_of, open_orders, history_orders)
     reader = pa.RecordBatchReader.from_batches(ORDER_SCHEMA, batches)
-    write_deltalake(table_uri(WORK_ORDERS), reader, mode="overwrite", target_file_size=FILE_BYTES)
+    write_deltalake(
+        table_uri(WORK_ORDERS),
+        reader,
+        mode="overwrite",
+        target_file_size=FILE_BYTES,
+        writer_properties=WriterProperties(max_row_group_size=BATCH_ROWS),
+    )
     return {WORK_ORDERS: open_orders + history_orders, SHIPS: int(fleet.registered.sum())}
 
 
@@ -295,7 +303,8 @@ def _seasonal(month: Integers) -> Floats:
 def _category_effect(category: Integers, age: Integers) -> Floats:
     effect = np.array([effect for _, _, effect in CATEGORIES.values()])
     emergent = list(CATEGORIES).index("emergent")
-    return effect[category] + 0.4 * ((category == emergent) & (age > 20))
+    extra = 0.4 * ((category == emergent) & (age > 20))
+    return np.asarray(effect[category] + extra)
 
 
 def to_batch(
@@ -303,41 +312,43 @@ def to_batch(
 ) -> pa.RecordBatch:
     """Orders as the table has them on `today`: what is not known yet is null, and some rows are spoiled."""
     is_open = orders.completed > today
-    hours, days, quality = _spoil(rng, orders)
     number = orders.number + number_offset
     for members in (np.flatnonzero(is_open), np.flatnonzero(~is_open)):
-        count = round(len(members) * DUPLICATES)
-        pairs = rng.choice(members, (2, count), replace=False)
+        pairs = rng.choice(members, (2, round(len(members) * DUPLICATES)), replace=False)
         number[pairs[0]] = number[pairs[1]]
-    columns = [
-        _order_ids(number),
-        fleet.hull_number.take(pa.array(orders.ship)),
-        fleet.hull_class.take(pa.array(orders.ship)),
-        pa.array(list(CATEGORIES)).take(pa.array(orders.category)),
-        pa.array(["completed", "open"]).take(pa.array(is_open.astype(np.int8))),
-        pa.array(orders.started.astype("datetime64[D]")),
-        pa.array(orders.completed.astype("datetime64[D]"), mask=is_open),
-        hours,
-        pa.array(orders.actual_hours, mask=is_open),
-        days,
-        pa.array(orders.prior),
-        quality,
-    ]
-    return pa.record_batch(columns, schema=ORDER_SCHEMA)
+    columns = {
+        "work_order_id": _order_ids(number),
+        "hull_number": fleet.hull_number.take(pa.array(orders.ship)),
+        "hull_class": fleet.hull_class.take(pa.array(orders.ship)),
+        "status": pa.array(["completed", "open"]).take(pa.array(is_open.astype(np.int8))),
+        "started_on": pa.array(orders.started.astype("datetime64[D]")),
+        "completed_on": pa.array(orders.completed.astype("datetime64[D]"), mask=is_open),
+        "labor_hours_actual": pa.array(orders.actual_hours, mask=is_open),
+        "prior_work_order_count": pa.array(orders.prior),
+        **_spoiled(rng, orders),
+    }
+    return pa.record_batch([columns[name] for name in ORDER_SCHEMA.names], schema=ORDER_SCHEMA)
 
 
-def _spoil(rng: np.random.Generator, orders: Orders) -> tuple[pa.Array, pa.Array, pa.Array]:
-    """Estimated hours, estimated days and quality score, with `FAULTS` in them."""
+def _spoiled(rng: np.random.Generator, orders: Orders) -> dict[str, pa.Array]:
+    """The columns that people key in, with `FAULTS` in them."""
     kind = np.searchsorted(np.cumsum(list(FAULTS.values())), rng.random(len(orders)), side="right")
-    places = {fault: np.flatnonzero(kind == place) for place, fault in enumerate(FAULTS)}
+    at = {fault: np.flatnonzero(kind == place) for place, fault in enumerate(FAULTS)}
     hours, days, quality = orders.hours.copy(), orders.days.copy(), orders.quality.copy()
-    hours[places["negative_hours"]] *= -1
-    quality[places["quality_as_percent"]] *= 100
-    quality[places["negative_quality"]] = -1.0
-    days[places["negative_days"]] *= -1
+    category = orders.category.copy()
+    hours[at["negative_hours"]] *= -1
+    quality[at["quality_as_percent"]] *= 100
+    quality[at["negative_quality"]] = -1.0
+    days[at["negative_days"]] *= -1
+    category[at["misspelt_category"]] = len(CATEGORIES)
     missing = np.zeros(len(orders), dtype=bool)
-    missing[places["null_hours"]] = True
-    return pa.array(hours, mask=missing), pa.array(days), pa.array(quality)
+    missing[at["null_hours"]] = True
+    return {
+        "maintenance_category": pa.array([*CATEGORIES, MISSPELT]).take(pa.array(category)),
+        "labor_hours_estimated": pa.array(hours, mask=missing),
+        "estimated_completion_days": pa.array(days),
+        "data_quality_score": pa.array(quality),
+    }
 
 
 def _order_ids(number: Integers) -> pa.Array:

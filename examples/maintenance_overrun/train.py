@@ -75,7 +75,9 @@ class Material:
 def train(site: Site, *, seed: int, train_from: date, train_to: date) -> str:
     """Train on the population's days from `train_from` to `train_to` and register what comes out.
 
-    The split is in time: the held-out days begin 90 days after `train_to`, so that no order is on both sides.
+    The split is in time: the held-out days begin 90 days after `train_to`, so that no order is on both sides, and
+    go on for 90 days. An order that is still open has no label and is left out, so the last held-out day should
+    lie some months back, or the slow orders would be missing.
 
     Returns:
         The new version of the registered model. No alias points at it.
@@ -210,6 +212,8 @@ def _keeps_rules(deployment: Deployment, rows: pd.DataFrame) -> Any:
             good &= ~(values < feature.min)
         if feature.max is not None:
             good &= ~(values > feature.max)
+        if feature.unseen == "quarantine":
+            good &= values.isin(feature.values)
     return good
 
 

@@ -5,6 +5,7 @@ gone through value by value, to name the rows.
 """
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,13 @@ _READABLE: dict[pa.DataType, tuple[Callable[[pa.DataType], bool], ...]] = {
     pa.int64(): (*_NUMBERS, *_TEXTS, pa.types.is_null),
     pa.string(): (*_TEXTS, pa.types.is_integer, pa.types.is_null),
     pa.bool_(): (pa.types.is_boolean, pa.types.is_null),
+}
+
+# Texts that are numbers: what Arrow and Python read alike. Without it a text such as `0x1F` or `1_000` would be
+# read or refused depending on the rows beside it.
+_NUMERALS = {
+    pa.float64(): (r"^[ \t\r\n]*[+-]?(?i:([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|nan|inf(inity)?)[ \t\r\n]*$"),
+    pa.int64(): r"^[ \t\r\n]*[+-]?[0-9]+[ \t\r\n]*$",
 }
 
 
@@ -46,12 +54,13 @@ def readable_as(found: pa.DataType, wanted: pa.DataType) -> bool:
 
 def convert(column: pa.Array, wanted: pa.DataType) -> Converted:
     """`column` as `wanted`, which is float64, int64, string or bool."""
-    if isinstance(column, pa.DictionaryArray):
-        column = column.dictionary_decode()
+    column = unpacked(column)
     if pa.types.is_floating(column.type):
         column = _nan_to_null(column)
     if column.type == wanted:
         return Converted(column, None)
+    if _has_no_numeral(column, wanted):
+        return _convert_each(column, wanted)
     try:
         values = pc.cast(column, wanted, safe=not _decimal_to_float(column.type, wanted))
     except pa.ArrowInvalid:
@@ -59,6 +68,20 @@ def convert(column: pa.Array, wanted: pa.DataType) -> Converted:
     if pa.types.is_floating(wanted):
         values = _nan_to_null(values)
     return Converted(values, None)
+
+
+def unpacked(column: pa.Array) -> pa.Array:
+    """The column without an encoding that Arrow's functions do not all take (dictionary, string view)."""
+    if isinstance(column, pa.DictionaryArray):
+        return unpacked(column.dictionary).take(column.indices)
+    return pc.cast(column, pa.string()) if pa.types.is_string_view(column.type) else column
+
+
+def _has_no_numeral(column: pa.Array, wanted: pa.DataType) -> bool:
+    pattern = _NUMERALS.get(wanted)
+    if pattern is None or not any(test(column.type) for test in _TEXTS):
+        return False
+    return pc.all(pc.match_substring_regex(column, pattern)).as_py() is False
 
 
 def _decimal_to_float(found: pa.DataType, wanted: pa.DataType) -> bool:
@@ -89,6 +112,7 @@ def _convert_each(column: pa.Array, wanted: pa.DataType) -> Converted:
 
 
 def _as_float(value: Any) -> float | None:
+    _check_numeral(value, pa.float64())
     number = float(value)
     if isinstance(value, int) and int(number) != value:
         raise ValueError("would lose digits")
@@ -96,12 +120,15 @@ def _as_float(value: Any) -> float | None:
 
 
 def _as_int(value: Any) -> int:
-    if isinstance(value, str):
-        number = int(value)
-    else:
-        number = int(value)
-        if number != value:
-            raise ValueError("would lose its fraction")
+    _check_numeral(value, pa.int64())
+    number = int(value)
+    if not isinstance(value, str) and number != value:
+        raise ValueError("would lose its fraction")
     if not -(2**63) <= number < 2**63:
         raise OverflowError("more than 64 bits")
     return number
+
+
+def _check_numeral(value: Any, wanted: pa.DataType) -> None:
+    if isinstance(value, str) and not re.fullmatch(_NUMERALS[wanted], value):
+        raise ValueError("no number")

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fielded.decisions.conversion import Converted, convert
+from fielded.decisions.conversion import Converted, convert, unpacked
 from fielded.definition.deployment import Feature
 
 ARROW_TYPES = {"float": pa.float64(), "int": pa.int64(), "category": pa.string(), "bool": pa.bool_()}
@@ -81,11 +81,11 @@ class Rules:
         Args:
             batch: rows of the population; must have the subject's and every feature's column.
         """
-        subjects = _as_text(batch.column(self._subject))
+        subjects = _as_text(unpacked(batch.column(self._subject)))
         broken = list(self._broken_subjects(subjects))
         columns = []
         for name, rule in self._features.items():
-            raw = batch.column(name)
+            raw = unpacked(batch.column(name))
             converted = convert(raw, ARROW_TYPES[rule.type])
             broken.extend(self._broken_feature(name, rule, raw, converted))
             columns.append(converted.values)
@@ -137,8 +137,6 @@ def _found(field: str, mask: pa.Array, raw: pa.Array, expected: str) -> Iterator
 
 
 def _as_text(column: pa.Array) -> pa.Array:
-    if isinstance(column, pa.DictionaryArray):
-        column = column.dictionary_decode()
     return column if column.type == pa.string() else pc.cast(column, pa.string())
 
 

@@ -109,8 +109,8 @@ def check_quarantine(population: int, quarantined: int, limit: float) -> None:
     Raises:
         RunRefused: it is not.
     """
-    if quarantined > limit * population:
-        share = quarantined / population
+    share = quarantined / population if population else 0.0
+    if share > limit:  # not limit * population: 0.29 * 100 is less than 29
         raise RunRefused(
             f"batch.quarantine_limit: got {quarantined} of {population} rows quarantined ({share:.2%}), expected "
             f"at most {limit:.2%}. Nothing was published. The quarantine table has each row's reasons"

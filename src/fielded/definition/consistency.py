@@ -11,7 +11,7 @@ They run beside pydantic on whatever could be read, so that one wrong type does 
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 GOLD_COLUMNS = (
     "decision", "threshold", "model_name", "model_version", "request_id", "run_id", "scored_at", "scored_date",
@@ -31,22 +31,27 @@ def _section(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _band(raw: Mapping[str, Any]) -> Iterator[Problem]:
     decision = _section(raw, "decision")
     band, threshold = decision.get("review_band"), decision.get("threshold")
-    if not (isinstance(band, list) and len(band) == 2 and all(isinstance(end, int | float) for end in band)):  # noqa: PLR2004
+    if not (isinstance(band, list) and len(band) == 2 and all(map(_is_number, band))):  # noqa: PLR2004
         return
     if band[0] > band[1]:
         yield ("decision", "review_band"), f"{list(band)}", "its low end first"
-    elif isinstance(threshold, int | float) and not band[0] <= threshold <= band[1]:
+    elif _is_number(threshold) and not band[0] <= threshold <= band[1]:
         yield ("decision", "threshold"), f"{threshold}", f"a number inside review_band {list(band)}"
 
 
 def _subject(raw: Mapping[str, Any]) -> Iterator[Problem]:
-    if raw.get("subject") in _section(raw, "features"):
+    subject = raw.get("subject")
+    if isinstance(subject, str) and subject in _section(raw, "features"):
         yield (
             ("subject",),
-            f"{raw['subject']}, which is also a feature",
+            f"{subject}, which is also a feature",
             "an identifier that the model never sees",
         )
 
@@ -57,6 +62,8 @@ def _slices(raw: Mapping[str, Any]) -> Iterator[Problem]:
     if not isinstance(slices, list) or not features:
         return
     for place, name in enumerate(slices):
+        if not isinstance(name, str):
+            continue  # pydantic's to say
         if name not in features:
             yield ("slices", str(place)), f"{name}", f"one of the features {', '.join(map(str, features))}"
         elif name in slices[:place]:
@@ -71,9 +78,12 @@ def _aliases(raw: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _columns(raw: Mapping[str, Any]) -> Iterator[Problem]:
     decision = _section(raw, "decision")
-    taken = {*GOLD_COLUMNS, raw.get("subject")}
+    subject = raw.get("subject")
+    taken = {*GOLD_COLUMNS, *([subject] if isinstance(subject, str) else [])}
     for field in ("score", "flag"):
         name = decision.get(field)
+        if not isinstance(name, str):
+            continue  # pydantic's to say
         if name in taken:
             yield ("decision", field), f"{name}", "a column name that the gold table does not use already"
         taken.add(name)

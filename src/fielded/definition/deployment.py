@@ -19,9 +19,12 @@ from pydantic.dataclasses import dataclass
 
 FeatureType = Literal["float", "int", "category", "bool"]
 
-_CONFIG = ConfigDict(extra="forbid", str_strip_whitespace=True)
+# Texts stay as written: `consistency` compares what is written, and a category may begin with a space.
+_CONFIG = ConfigDict(extra="forbid")
 
 _ANY_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)  # a cron text is parsed against some moment
+
+_EXACT = 2**53  # below it every whole number is a float of its own
 
 # MLflow reserves these alias names: an alias `v3` could not be told from a version number.
 _RESERVED_ALIAS = re.compile(r"^(latest|v\d+)$", re.IGNORECASE)
@@ -76,7 +79,7 @@ def _cron(text: str) -> str:
 
 
 def _group_words(text: str) -> set[str]:
-    return set(re.split(r"[^a-z]+", text.lower())) & _GROUP_WORDS
+    return {text.lower(), *re.split(r"[^a-z]+", text.lower())} & _GROUP_WORDS
 
 
 def _person_name(text: str) -> str:
@@ -98,15 +101,16 @@ def _frozen(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 TableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*){0,2}$")]
 Alias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$"), AfterValidator(_alias)]
-Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Prose = Annotated[str, StringConstraints(min_length=10)]
+Number = Annotated[float, Field(strict=True)]  # a text or a yes is no number
+Probability = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
+Prose = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
 
 
 @dataclass(frozen=True, kw_only=True, config=_CONFIG)
 class ModelRef:
     """A registered model by name and alias. Never a version number: that stands in every row instead."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[^/:]+$")]
+    name: Annotated[str, StringConstraints(pattern=r"^[^/:\s]([^/:]*[^/:\s])?$")]
     alias: Alias
     previous_alias: Alias
     positive_class: str | int | StrictBool | None = None
@@ -128,8 +132,8 @@ class Feature:
 
     type: FeatureType
     unit: str | None = None
-    min: float | None = None
-    max: float | None = None
+    min: Number | None = None
+    max: Number | None = None
     nullable: StrictBool = False
     values: tuple[str, ...] = ()
     unseen: Literal["score", "quarantine"] = "score"
@@ -143,6 +147,8 @@ class Feature:
             raise ValueError("finite `min` and `max`")
         if self.type == "int" and not all(bound.is_integer() for bound in bounds):
             raise ValueError("whole numbers as `min` and `max` of an int")
+        if self.type == "int" and not all(abs(bound) < _EXACT for bound in bounds):
+            raise ValueError("`min` and `max` of an int between -2**53 and 2**53, or they would be rounded")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError("`min` no larger than `max`")
         if self.values and self.type != "category":
@@ -226,6 +232,7 @@ class People:
 
 
 Section = Annotated[Mapping[str, Any], AfterValidator(_frozen)]
+_NOTHING: Any = Field(default_factory=lambda: _frozen({}))  # defaults are not validated, so not frozen either
 
 
 @dataclass(frozen=True, kw_only=True, config=_CONFIG)
@@ -242,10 +249,10 @@ class Document:
     batch: Batch
     people: People
     slices: tuple[Name, ...] = ()
-    release: Section = Field(default_factory=dict)
-    review: Section = Field(default_factory=dict)
-    monitoring: Section = Field(default_factory=dict)
-    ato: Section = Field(default_factory=dict)
+    release: Section = _NOTHING
+    review: Section = _NOTHING
+    monitoring: Section = _NOTHING
+    ato: Section = _NOTHING
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

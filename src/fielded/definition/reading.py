@@ -1,6 +1,7 @@
 """A YAML file to plain values, and pydantic's errors to findings with file, line and field."""
 
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from io import StringIO
 from pathlib import Path
@@ -15,6 +16,10 @@ from fielded.words.errors import DefinitionError, Finding
 
 MAX_BYTES = 1 << 20  # a larger definition is a mistake, or an attempt to exhaust memory
 
+MAX_DEPTH = 50  # levels of mappings and lists
+MAX_VALUES = 100_000  # values in a file, an alias counted as what it stands for
+_MAX_BITS = 1000  # of a whole number: a float holds no larger one, and no message should
+
 _SECRET_FIELD = re.compile(r"secret|token|password|key|credential", re.IGNORECASE)
 
 
@@ -26,18 +31,49 @@ def read_yaml(path: Path) -> CommentedMap:
     """
     text = _text(path)
     try:
-        document = YAML(typ="rt", pure=True).load(StringIO(text))
+        with warnings.catch_warnings(record=True):  # the parser's advice on YAML 1.1 and anchors
+            document = YAML(typ="rt", pure=True).load(StringIO(text))
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         got = str(error.problem or error.context or "unreadable text").splitlines()[0]
+        got = got.partition(" with value ")[0]  # of a key that is there twice, not what it holds
         raise DefinitionError([Finding(f"{path.name}:{line}", "(file)", got, "YAML")]) from None
-    except (YAMLError, ValueError, RecursionError) as error:
+    except YAMLError as error:
         got = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise DefinitionError([Finding(path.name, "(file)", got, "YAML")]) from None
+    except Exception:  # noqa: BLE001 - the parser trips over such text as `!!int ""` with errors of every kind
+        got = "text that the YAML parser cannot read"
         raise DefinitionError([Finding(path.name, "(file)", got, "YAML")]) from None
     if not isinstance(document, CommentedMap):
         got = "nothing" if document is None else type(document).__name__.removeprefix("Commented").lower()
         raise DefinitionError([Finding(path.name, "(file)", got, "a mapping of fields")])
+    if excess := _excess(document):
+        raise DefinitionError([Finding(path.name, "(file)", *excess)])
     return document
+
+
+def _excess(document: CommentedMap) -> tuple[str, str] | None:
+    """(got, expected) where aliases make a small text large or endless, or a number has thousands of digits."""
+    waiting: list[tuple[Any, int]] = [(document, 0)]
+    count = 0
+    while waiting:
+        value, depth = waiting.pop()
+        if isinstance(value, int) and value.bit_length() > _MAX_BITS:
+            return "a whole number of thousands of digits", "numbers of at most 1000 bits"
+        parts = _parts(value)
+        count += len(parts)
+        if depth > MAX_DEPTH:
+            return "values deeper in each other, or one that holds itself", f"at most {MAX_DEPTH} levels"
+        if count > MAX_VALUES:
+            return "more values, aliases written out", f"at most {MAX_VALUES}"
+        waiting += [(part, depth + 1) for part in parts]
+    return None
+
+
+def _parts(value: Any) -> list[Any]:
+    if isinstance(value, CommentedMap):
+        return [*value.keys(), *value.values()]
+    return list(value) if isinstance(value, CommentedSeq | tuple) else []
 
 
 def _text(path: Path) -> str:

@@ -6,6 +6,7 @@ default: everything under `.fielded/` in the folder the command runs in, no serv
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,7 +14,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from ruamel.yaml.comments import CommentedMap
 
-from fielded.definition.reading import findings_of, plain, read_yaml, show
+from fielded.definition.reading import findings_of, line_of, plain, read_yaml, show
 from fielded.words.errors import DefinitionError, Finding
 
 FILE = "site.yaml"
@@ -70,7 +71,7 @@ def load_site(environment: Mapping[str, str], folder: Path, file: Path | None = 
     source = read_yaml(path) if named or path.exists() else CommentedMap()
     base = path.parent.resolve() if source else folder.resolve()
     values = plain(source)
-    overrides, unknown = _from_environment(environment)
+    overrides, findings = _from_environment(environment)
     values.update(overrides)
     embedded = folder.resolve() / ".fielded"
     values.setdefault("root", str(embedded / "tables"))
@@ -78,14 +79,25 @@ def load_site(environment: Mapping[str, str], folder: Path, file: Path | None = 
     values.setdefault("artifact_root", str(embedded / "artifacts"))
     values.setdefault("cache", str(embedded / "cache"))
     for name in ("root", "artifact_root", "cache"):
-        values[name] = _absolute(values[name], base)
+        try:
+            values[name] = _absolute(values[name], base)
+        except RuntimeError:  # `~somebody` of whom this machine knows no home
+            where = f"{path.name}:{line_of(source, [name])}"
+            findings.append(Finding(where, name, show(values[name], name), "a folder whose ~ is known here"))
     try:
         site = _SITE.validate_python(values)
     except ValidationError as error:
-        raise DefinitionError([*unknown, *findings_of(error, source, path.name, "")]) from None
-    if unknown:
-        raise DefinitionError(unknown)
+        findings += findings_of(error, source, path.name, "")
+    if findings:
+        raise DefinitionError(_from_where_set(finding, overrides) for finding in findings)
     return site
+
+
+def _from_where_set(finding: Finding, overrides: Mapping[str, str]) -> Finding:
+    """The finding, named after the variable where the value came from one."""
+    if finding.field not in overrides:
+        return finding
+    return replace(finding, where="environment", field=f"{PREFIX}{finding.field.upper()}")
 
 
 def _from_environment(environment: Mapping[str, str]) -> tuple[dict[str, str], list[Finding]]:

@@ -65,7 +65,7 @@ def publish(workplace: Workplace, run_id: str, day: date) -> bool:
         rows_per_file=workplace.site.file_rows,
         plain=_PLAIN,
     ) as files:
-        for batch in workplace.ledger.run_rows(run_id, day, GOLD_SOURCE, workplace.site.batch_rows):
+        for batch in workplace.ledger.run_rows(run_id, day, GOLD_SOURCE):
             files.write(gold_rows(batch, deployment, subject_type))
         files.close()
 

@@ -13,6 +13,7 @@ from fielded.definition.deployment import ModelRef
 from fielded.definition.loading import FILE
 from fielded.services.audit import show
 from fielded.words.errors import Unreachable
+from fielded.world.ledger_tables import ledger_tables
 from fielded.world.models import LoadedModel, load_model, one_native_thread
 from fielded.world.registry import ArtifactGone, NotRegistered, RegisteredVersion
 from fielded.world.workplace import Workplace
@@ -51,7 +52,7 @@ def replay(workplace: Workplace, request_id: str) -> Replay:
         WrongUse: no such prediction.
         Refused: the files are the right ones, but cannot be scored any more.
     """
-    row = show(workplace.tables, workplace.ledger, request_id)
+    row = show(workplace.tables, ledger_tables(workplace.site, workplace.deployment.name), request_id)
     model = RegisteredVersion(row["model_name"], row["model_version"])
     folder, registry, lacking = _files(workplace, model, row["artifact_sha256"])
     if folder is None:

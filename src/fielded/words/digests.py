@@ -3,7 +3,7 @@ r"""SHA-256 over files, folders and values.
 A folder's digest is the digest of the listing that `sha256sum` prints, so an assessor can recompute it
 without this package:
 
-    cd FOLDER && find . -type f -printf '%P\n' | LC_ALL=C sort | xargs -d '\n' sha256sum | sha256sum
+    cd FOLDER && find . -type f -printf '%P\n' | LC_ALL=C sort | xargs -r -d '\n' sha256sum -- | sha256sum
 """
 
 import hashlib
@@ -30,14 +30,16 @@ def listing_sha256(files: Mapping[str, str]) -> str:
     """Digest of a listing: relative POSIX path -> SHA-256 of that file's bytes.
 
     A line break or a backslash in a name makes `sha256sum` escape the line, and two listings could then
-    read alike; such names are refused.
+    read alike; a lone dash it takes for its own input. Such names are refused.
 
     Raises:
-        ValueError: a path holds a line break or a backslash.
+        ValueError: a path holds a line break or a backslash, or is a lone dash.
     """
     for name in files:
-        if "\n" in name or "\r" in name or "\\" in name:
-            raise ValueError(f"file name {name!r}: got a line break or backslash, expected neither")
+        if name == "-" or "\n" in name or "\r" in name or "\\" in name:
+            raise ValueError(
+                f"file name {name!r}: got a line break, backslash or lone dash, expected none of them"
+            )
     lines = (f"{files[name]}  {name}\n" for name in sorted(files, key=lambda n: n.encode()))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 

@@ -1,7 +1,8 @@
 """Reading, working and writing at the same time, in order and in bounded memory.
 
-    for result in ordered_map(work, ahead(source, 2), workers=2, depth=4):
-        write(result)
+    with ahead(source, 2) as items:
+        for result in ordered_map(work, items, workers=2, depth=4):
+            write(result)
 
 `source` is drawn in a thread of its own, `work` runs in `workers` threads, the loop's body in the caller's. At
 most `depth` items are between source and body. An error anywhere ends the loop with that error; threads are

@@ -1,8 +1,5 @@
 """The ledger: append-only Delta tables of which everything else is a view.
 
-`<site.ledger>.<deployment>.predictions` one row for every score, `.quarantine` one for every row refused,
-`.events` one for every act.
-
 How a batch run gets in exactly once: its id is made from its inputs, so the same work always has the same id.
 Its commit carries two application transactions, `run/<id>` (is this work done?) and `day/<date>` (the how
 many-th run of that day is it?). A second run of the same work finds the first; two different runs of one day
@@ -26,7 +23,8 @@ from fielded.definition.site import Site
 from fielded.words.errors import WrongUse
 from fielded.words.identifiers import RandomBytes, uuid7
 from fielded.world.data_files import DataFiles
-from fielded.world.delta_reading import dataset_of
+from fielded.world.delta_reading import dataset_of, stream
+from fielded.world.ledger_tables import ledger_tables
 from fielded.world.tables import DeltaTables
 
 EVENTS = pa.schema(
@@ -75,11 +73,10 @@ class Ledger:
     """
 
     def __init__(self, tables: DeltaTables, site: Site, name: str) -> None:
+        names = ledger_tables(site, name)
         self._tables = tables
         self._file_rows = site.file_rows
-        self.predictions = f"{site.ledger}.{name}.predictions"
-        self.quarantine = f"{site.ledger}.{name}.quarantine"
-        self.events = f"{site.ledger}.{name}.events"
+        self.predictions, self.quarantine, self.events = names.predictions, names.quarantine, names.events
 
     def prepare(self, deployment: Deployment) -> None:
         """Make the tables that are missing and add columns for features that are new.
@@ -139,20 +136,22 @@ class Ledger:
 
         return self._tables.commit_files(self.predictions, files, transactions)
 
-    def run_rows(self, run_id: str, day: date, columns: tuple[str, ...], rows: int) -> Iterator[pa.RecordBatch]:
-        """A run's prediction rows, `rows` at a time."""
+    def run_rows(self, run_id: str, day: date, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+        """A run's prediction rows, in bounded memory."""
+        return self._of_run(self.predictions, run_id, day, columns)
+
+    def _of_run(self, table: str, run_id: str, day: date, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
         of_run = (ds.field(PARTITION) == day) & (ds.field("run_id") == run_id)
-        dataset = dataset_of(self._tables.open(self.predictions))
-        yield from dataset.to_batches(columns=list(columns), filter=of_run, batch_size=rows, batch_readahead=2)
+        return stream(dataset_of(self._tables.open(table)), columns, of_run)
 
     def count_run(self, run_id: str, day: date) -> dict[str, int]:
         """Rows of a run by decision, and under `quarantined` those refused."""
         counts: dict[str, int] = {}
-        for batch in self.run_rows(run_id, day, ("decision",), 1 << 20):
+        for batch in self.run_rows(run_id, day, ("decision",)):
             for item in pc.value_counts(batch.column(0)).to_pylist():
                 counts[item["values"]] = counts.get(item["values"], 0) + item["counts"]
-        of_run = (ds.field(PARTITION) == day) & (ds.field("run_id") == run_id)
-        counts["quarantined"] = dataset_of(self._tables.open(self.quarantine)).count_rows(filter=of_run)
+        refused = self._of_run(self.quarantine, run_id, day, ("run_id",))
+        counts["quarantined"] = sum(batch.num_rows for batch in refused)
         return counts
 
     def record(self, event: Event, random_bytes: RandomBytes) -> None:

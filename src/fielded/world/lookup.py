@@ -11,7 +11,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -39,25 +38,22 @@ def find_rows(table: DeltaTable, column: str, value: str, on: date | None = None
     return sorted(rows, key=lambda row: (row["scored_at"], row["request_id"]), reverse=True)
 
 
-def _files(table: DeltaTable, column: str, value: str, on: date | None) -> Iterator[tuple[str, str]]:
-    actions = pa.table(table.get_add_actions(flatten=True))
-    names = actions.column_names
-    keep = pa.array(np.ones(actions.num_rows, dtype=bool))
-    days = actions.column(f"partition.{PARTITION}").cast(pa.string())
-    if on is not None:
-        keep = pc.and_(keep, pc.equal(days, on.isoformat()))
-    if f"min.{column}" in names:
-        inside = pc.and_(
-            pc.less_equal(actions.column(f"min.{column}"), value),
-            pc.greater_equal(actions.column(f"max.{column}"), value),
-        )
-        keep = pc.and_(keep, pc.fill_null(inside, True))  # a file without a range may hold anything
-    chosen = pc.fill_null(keep, False)
-    yield from zip(actions.column("path").filter(chosen).to_pylist(), days.filter(chosen).to_pylist(), strict=True)
+def _files(table: DeltaTable, column: str, value: str, on: date | None) -> Iterator[tuple[str, date]]:
+    """Path and day of every file that may hold a hit, as far as the Delta log tells."""
+    # Read as a stream: `pa.table`, `pa.array` and the comparison with a plain str
+    # would import pandas to see whether they were given its values.
+    actions = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
+    low, high, day = f"min.{column}", f"max.{column}", f"partition.{PARTITION}"
+    for file in actions.select([n for n in ("path", low, high, day) if n in actions.column_names]).to_pylist():
+        smallest, largest = file.get(low), file.get(high)
+        without_range = smallest is None or largest is None  # then it may hold anything
+        if (on is None or file[day] == on) and (without_range or smallest <= value <= largest):
+            yield file["path"], file[day]
 
 
-def _rows_of_file(path: Path, day: str, column: str, value: str) -> list[dict[str, Any]]:
+def _rows_of_file(path: Path, day: date, column: str, value: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
+    wanted = pa.scalar(value, pa.string())
     with pq.ParquetFile(path, memory_map=True, pre_buffer=False) as file:
         place = file.metadata.schema.names.index(column)
         for group in range(file.metadata.num_row_groups):
@@ -65,9 +61,9 @@ def _rows_of_file(path: Path, day: str, column: str, value: str) -> list[dict[st
             if statistics is not None and statistics.has_min_max and not statistics.min <= value <= statistics.max:
                 continue
             searched = file.read_row_group(group, columns=[column], use_threads=False).column(0)
-            if not pc.any(pc.equal(searched, value)).as_py():
+            if not pc.any(pc.equal(searched, wanted)).as_py():
                 continue
             rows = file.read_row_group(group, use_threads=False)
-            hits = rows.filter(pc.equal(rows.column(column), value)).to_pylist()
-            found += [{**row, PARTITION: date.fromisoformat(day)} for row in hits]
+            hits = rows.filter(pc.equal(rows.column(column), wanted)).to_pylist()
+            found += [{**row, PARTITION: day} for row in hits]
     return found

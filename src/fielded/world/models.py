@@ -61,6 +61,7 @@ SIGNATURE_TYPES = {
     "category": ("string",),
     "bool": ("boolean",),
 }
+_PANDAS = {"string": object}
 _NUMPY = {
     "double": np.float64,
     "float": np.float32,
@@ -249,7 +250,11 @@ def _probability(output: Any, column: int | None) -> np.ndarray:
 
 def _framer(inputs: tuple[tuple[str, str], ...]) -> Callable[[pa.RecordBatch], pd.DataFrame]:
     def frame(features: pa.RecordBatch) -> pd.DataFrame:
-        columns = {name: _to_numpy(features.column(name), kind) for name, kind in inputs}
+        # Series of type object, or pandas 3 would turn the texts into its own strings and back.
+        columns = {
+            name: pd.Series(_to_numpy(features.column(name), kind), dtype=_PANDAS.get(kind))
+            for name, kind in inputs
+        }
         return pd.DataFrame(columns, copy=False)
 
     return frame

@@ -8,7 +8,7 @@ from fielded.doors.cli.options import HERE, Folder, Json, SiteFile, load, parse_
 from fielded.doors.cli.rendering import out, print_fields, print_json, print_table
 from fielded.services.audit import find_subject
 from fielded.services.audit import show as show_row
-from fielded.world.ledger import Ledger
+from fielded.world.ledger_tables import ledger_tables
 from fielded.world.tables import DeltaTables
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Find, show and replay predictions.")
@@ -26,7 +26,7 @@ def find(
     definition, where = load(deployment, site)
     tables = DeltaTables(where)
     day = parse_day(on, "--on") if on else None
-    rows = find_subject(tables, Ledger(tables, where, definition.name), subject, day)
+    rows = find_subject(tables, ledger_tables(where, definition.name), subject, day)
     if as_json:
         print_json(rows)
     elif not rows:
@@ -47,7 +47,7 @@ def show(
     """One prediction, whole."""
     definition, where = load(deployment, site)
     tables = DeltaTables(where)
-    row = show_row(tables, Ledger(tables, where, definition.name), request_id)
+    row = show_row(tables, ledger_tables(where, definition.name), request_id)
     if as_json:
         print_json(row)
         return

@@ -7,7 +7,6 @@ from datetime import date, datetime
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from fielded.words.errors import DefinitionError, FieldedError, Finding, Refused
 
@@ -54,8 +53,9 @@ def print_fields(title: str, fields: Mapping[str, Any]) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """A table without boxes."""
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*(str(cell) for cell in row))
-    out.print(table)
+    """Aligned columns. Nothing is cut to a terminal's width: an id that is cut cannot be copied."""
+    lines = [[str(cell) for cell in row] for row in (columns, *rows)]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
+    for line in lines:
+        text = "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))
+        out.print(text.rstrip(), markup=False)
