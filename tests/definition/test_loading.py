@@ -67,6 +67,7 @@ TABLES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,6}(\.[A-Za-z_][A-Za-z0-9_]{0,6}
 PROSE = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"]), min_size=10, max_size=40).filter(
     lambda text: len(text.strip()) >= 10
 )
+CATEGORIES = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"]), max_size=5)
 PROBABILITIES = st.floats(0, 1) | st.sampled_from([0, 1])
 
 
@@ -75,7 +76,7 @@ def features(draw: st.DrawFn) -> dict[str, Any]:
     kind = draw(st.sampled_from(["float", "int", "category", "bool"]))
     rule: dict[str, Any] = {"type": kind}
     if kind == "category" and draw(st.booleans()):
-        rule["values"] = draw(st.lists(st.text(min_size=1, max_size=5), min_size=1, max_size=4, unique=True))
+        rule["values"] = draw(st.lists(CATEGORIES, min_size=1, max_size=4, unique=True))
         rule["unseen"] = draw(st.sampled_from(["score", "quarantine"]))
     if kind in ("float", "int"):
         numbers = st.integers(-(2**53) + 1, 2**53 - 1) if kind == "int" else st.floats(-1e300, 1e300)

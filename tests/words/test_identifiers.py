@@ -34,7 +34,9 @@ def test_uuid7s_ascend_and_are_version_7(count: int, unix_ms: int, seed: int) ->
         assert read.int >> 80 == unix_ms
 
 
-@pytest.mark.parametrize("start", [0, 250, (1 << 8) - 2, (1 << 14) - 3, (1 << 22) - 3, (1 << 25) - 1])
+@pytest.mark.parametrize(
+    "start", [0, 250, (1 << 8) - 2, (1 << 14) - 3, (1 << 21) - 3, (1 << 22) - 3, (1 << 25) - 1]
+)
 def test_the_counter_carries_through_all_its_parts(start: int) -> None:
     def zeros(count: int) -> bytes:
         return start.to_bytes(4, "big") if count == 4 else bytes(count)

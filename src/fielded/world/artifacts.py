@@ -83,6 +83,7 @@ class Artifacts:
 
     def _keep(self, copy: Path, sha256: str) -> Path:
         folder = self._folder / sha256
+        self.held(sha256)  # an altered copy must not stand where this one is put
         try:
             os.replace(copy, folder)  # noqa: PTH105 - atomic: a reader sees a whole copy or none
         except OSError:  # somebody else finished the same copy first

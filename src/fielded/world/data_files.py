@@ -5,6 +5,7 @@ them visible, and a process that dies before it leaves files that no reader ever
 """
 
 import json
+import math
 import os
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -174,10 +175,13 @@ def _statistics(footer: pq.FileMetaData) -> dict[str, Any]:
         if any(group is None or not group.has_null_count for group in groups):
             continue
         _put(nulls, column.path, sum(group.null_count for group in groups))
-        ranged = [group for group in groups if group.has_min_max]
-        if ranged:
-            _put(low, column.path, _bound(min(group.min for group in ranged), largest=False))
-            _put(high, column.path, _bound(max(group.max for group in ranged), largest=True))
+        valued = [group for group in groups if group.num_values]  # not null throughout
+        if valued and all(group.has_min_max for group in valued):  # Parquet has no range of very long texts
+            smallest = _bound(min(group.min for group in valued), largest=False)
+            greatest = _bound(max(group.max for group in valued), largest=True)
+            if smallest is not None and greatest is not None:
+                _put(low, column.path, smallest)
+                _put(high, column.path, greatest)
     return {"numRecords": footer.num_rows, "minValues": low, "maxValues": high, "nullCount": nulls}
 
 
@@ -189,7 +193,9 @@ def _put(tree: dict[str, Any], path: str, value: Any) -> None:
 
 
 def _bound(value: Any, *, largest: bool) -> Any:
-    """One end of a range as JSON; an end that had to be cut is moved outwards."""
+    """One end of a range as JSON, or None where JSON has no such value; an end that had to be cut is moved
+    outwards.
+    """
     if isinstance(value, datetime):
         whole = value.replace(microsecond=value.microsecond // 1000 * 1000)
         if largest and whole != value:
@@ -198,5 +204,8 @@ def _bound(value: Any, *, largest: bool) -> Any:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, str) and len(value) > _BOUND_LENGTH:
-        return value[:_BOUND_LENGTH] + ("\U0010ffff" if largest else "")
+        cut = value[:_BOUND_LENGTH] + ("\U0010ffff" if largest else "")
+        return cut if not largest or cut >= value else None
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # `Infinity` is no JSON: the table could never be opened again
     return value

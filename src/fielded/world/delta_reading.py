@@ -8,8 +8,8 @@ writes no such values for booleans, and none past the 32nd column, so this happe
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -17,7 +17,7 @@ from deltalake import DeltaTable
 
 # The protocol truncates timestamps in statistics to milliseconds, downwards.
 _BATCH_ROWS = 131_072
-_MILLISECOND = timedelta(milliseconds=1)
+_MILLISECOND = 1000  # microseconds, the unit of every timestamp in Delta
 
 
 def dataset_of(table: DeltaTable, kind: type[ds.FileSystemDataset] = ds.FileSystemDataset) -> ds.Dataset:
@@ -33,7 +33,7 @@ def dataset_of(table: DeltaTable, kind: type[ds.FileSystemDataset] = ds.FileSyst
     actions = pa.table(table.get_add_actions(flatten=True))
     partitions = [name for name in actions.column_names if name.startswith("partition.")]
     bounds = [name.removeprefix("min.") for name in actions.column_names if name.startswith("min.")]
-    by_path = {row["path"]: row for row in actions.to_pylist()}
+    by_path = {unquote(row["path"]): row for row in actions.to_pylist()}  # the log has them as URIs
     fragments = [
         given.format.make_fragment(
             fragment.path, given.filesystem, _guarantee(by_path[fragment.path], partitions, bounds, given.schema)
@@ -88,12 +88,11 @@ def _guarantee(row: dict[str, Any], partitions: list[str], bounds: list[str], sc
         low, high = row.get(f"min.{name}"), row.get(f"max.{name}")
         if name not in schema.names or low is None or high is None or not _ordered(schema.field(name).type):
             continue
-        field = ds.field(name)
-        if pa.types.is_timestamp(schema.field(name).type):
-            high += _MILLISECOND
-        inside = (field >= pa.scalar(low, schema.field(name).type)) & (
-            field <= pa.scalar(high, schema.field(name).type)
-        )
+        field, kind = ds.field(name), schema.field(name).type
+        smallest, largest = pa.scalar(low, kind), pa.scalar(high, kind)
+        if pa.types.is_timestamp(kind):  # as a number: the last millisecond of 9999 has no successor in Python
+            largest = pa.scalar(largest.value + _MILLISECOND, kind)
+        inside = (field >= smallest) & (field <= largest)
         known &= inside if row.get(f"null_count.{name}") == 0 else inside | field.is_null()
     return known
 

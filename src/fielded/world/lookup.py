@@ -40,8 +40,6 @@ def find_rows(table: DeltaTable, column: str, value: str, on: date | None = None
 
 def _files(table: DeltaTable, column: str, value: str, on: date | None) -> Iterator[tuple[str, date]]:
     """Path and day of every file that may hold a hit, as far as the Delta log tells."""
-    # Read as a stream: `pa.table`, `pa.array` and the comparison with a plain str
-    # would import pandas to see whether they were given its values.
     actions = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
     low, high, day = f"min.{column}", f"max.{column}", f"partition.{PARTITION}"
     for file in actions.select([n for n in ("path", low, high, day) if n in actions.column_names]).to_pylist():
@@ -53,7 +51,6 @@ def _files(table: DeltaTable, column: str, value: str, on: date | None) -> Itera
 
 def _rows_of_file(path: Path, day: date, column: str, value: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    wanted = pa.scalar(value, pa.string())
     with pq.ParquetFile(path, memory_map=True, pre_buffer=False) as file:
         place = file.metadata.schema.names.index(column)
         for group in range(file.metadata.num_row_groups):
@@ -61,9 +58,9 @@ def _rows_of_file(path: Path, day: date, column: str, value: str) -> list[dict[s
             if statistics is not None and statistics.has_min_max and not statistics.min <= value <= statistics.max:
                 continue
             searched = file.read_row_group(group, columns=[column], use_threads=False).column(0)
-            if not pc.any(pc.equal(searched, wanted)).as_py():
+            if not pc.any(pc.equal(searched, value)).as_py():
                 continue
             rows = file.read_row_group(group, use_threads=False)
-            hits = rows.filter(pc.equal(rows.column(column), wanted)).to_pylist()
+            hits = rows.filter(pc.equal(rows.column(column), value)).to_pylist()
             found += [{**row, PARTITION: day} for row in hits]
     return found

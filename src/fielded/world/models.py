@@ -37,11 +37,11 @@ from fielded.words.errors import Finding, Refused
 
 @contextmanager
 def one_native_thread() -> Iterator[None]:
-    """BLAS held to one thread while models score in threads of ours.
+    """BLAS, and OpenMP loops of the calling thread, held to one thread while models score in threads of ours.
 
     Faster so, and a sum split over another number of threads may differ in its last bit.
     """
-    with threadpool_limits(1, user_api="blas"):
+    with threadpool_limits(1):
         yield
 
 

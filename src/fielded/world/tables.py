@@ -130,7 +130,7 @@ class DeltaTables:
         except CommitFailedError:
             pass  # somebody else made it in this moment
         except (DeltaError, OSError) as error:
-            raise Unreachable(f"table {name}: cannot be made ({error})") from error
+            raise Unreachable(f"table {name}: cannot be made ({_reason(error)})") from error
         return self.open(name)
 
     def commit_files(
@@ -190,9 +190,14 @@ class DeltaTables:
             except CommitFailedError:
                 continue
             except (DeltaError, OSError) as error:
-                raise Unreachable(f"table {name}: cannot be written ({error})") from error
+                raise Unreachable(f"table {name}: cannot be written ({_reason(error)})") from error
             return table.version()
         raise Unreachable(f"table {name}: got {_ATTEMPTS} commits by others first, expected a turn. Run again")
+
+
+def _reason(error: Exception) -> str:
+    """The error's first line: deltalake may put a stack below it."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _write(table: DeltaTable, commit: Commit) -> None:
