@@ -6,7 +6,7 @@ import random
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -251,3 +251,35 @@ def bare(world: World) -> World:
     """The same world where nobody has approved anything."""
     shutil.rmtree(Path(world.site.root) / "ledger")
     return replace(world)
+
+
+@dataclass
+class Spare(World):
+    """A world whose model is nobody else's: a test may move its aliases and change its files.
+
+    Attributes:
+        files: version -> folder with its files in the registry.
+    """
+
+    files: dict[str, Path] = field(default_factory=dict)
+
+
+@pytest.fixture
+def spare(world: World, store: Store, logged: str, tmp_path: Path) -> Spare:
+    """The world with a model of its own, versions 1 (previous) and 2 (production) approved."""
+    name = f"spare_{tmp_path.parent.name}_{tmp_path.name}"
+    files: dict[str, Path] = {}
+    store.client.create_registered_model(name)
+    for version, alias in (("1", "previous"), ("2", "production")):
+        source = store.client.get_model_version_download_uri(logged, version)
+        files[version] = tmp_path / "registry" / version
+        copied = mlflow.artifacts.download_artifacts(source, tracking_uri=store.uri, registry_uri=store.uri)
+        # MLflow leaves a note about a download beside the files; it is none of them.
+        shutil.copytree(copied, files[version], ignore=shutil.ignore_patterns("registered_model_meta"))
+        store.client.create_model_version(name, files[version].as_uri())
+        store.client.set_registered_model_alias(name, alias, version)
+    made = Spare(world.folder, world.site, store, name, files)
+    made.define()
+    for version in files:
+        approve(made.open(), version)
+    return made

@@ -18,17 +18,19 @@ class Check:
 
     Attributes:
         name: what was looked at.
-        findings: what is wrong; empty where all is well.
+        findings: what is wrong with a field; empty where all is well.
         note: what was seen, for a reader.
+        errors: why something could not be looked at, in its own words.
     """
 
     name: str
     findings: tuple[Finding, ...]
     note: str = ""
+    errors: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
-        return not self.findings
+        return not self.findings and not self.errors
 
 
 def check(workplace: Workplace, as_of: date) -> list[Check]:
@@ -54,7 +56,7 @@ def _guarded(name: str, look: Callable[[], Check]) -> Check:
     except DefinitionError as error:
         return Check(name, error.findings)
     except FieldedError as error:
-        return Check(name, (Finding(name, "(whole)", str(error), "something that can be checked"),))
+        return Check(name, (), errors=(str(error),))
 
 
 def _model(workplace: Workplace) -> Check:
@@ -80,15 +82,15 @@ _INEXACT = "scores depend in their last bits on the rows beside them: replay may
 
 
 def _tables(workplace: Workplace) -> Check:
-    findings, seen = [], []
+    errors, seen = [], []
     for table in workplace.deployment.population.tables.values():
         try:
             pinned = workplace.tables.pin(table)
         except FieldedError as error:
-            findings.append(Finding("population.tables", table, "no readable Delta table", "one", str(error)))
+            errors.append(str(error))
         else:
             seen.append(f"{table} at version {pinned.version}")
-    return Check("tables", tuple(findings), "; ".join(seen))
+    return Check("tables", (), "; ".join(seen), tuple(dict.fromkeys(errors)))  # one root, one error
 
 
 def _population(workplace: Workplace, as_of: date) -> Check:

@@ -127,7 +127,9 @@ def _write(
         quarantine.close()
         check_account(size.rows, predictions.rows, quarantine.rows)
         refused_rows = quarantine.rows
-        workplace.ledger.commit_quarantine(run.id, quarantine)
+        if not workplace.ledger.commit_quarantine(run.id, quarantine):
+            stands = workplace.ledger.count_run(run.id, run.day)["quarantined"]  # an earlier attempt's rows
+            check_account(size.rows, predictions.rows, stands)
         try:
             check_quarantine(size.rows, refused_rows, deployment.batch.quarantine_limit)
         except RunRefused as refusal:
@@ -180,8 +182,8 @@ def _count_only(
 def _finish(workplace: Workplace, run: Run, population: int | None) -> RunSummary:
     """Publish a run that is in the ledger, and say so. `population` is None where an earlier run wrote it."""
     finished = workplace.ledger.events_of("day_scored", run.id)
-    shown = publish(workplace, run.id, run.day)
     if population is None and finished:
+        shown = publish(workplace, run.id, run.day)
         details = finished[-1]["details"]
         seconds = (workplace.clock() - run.started).total_seconds()
         state: State = "already done" if shown else "superseded"
@@ -190,6 +192,7 @@ def _finish(workplace: Workplace, run: Run, population: int | None) -> RunSummar
     if population is None:
         population = _recount(workplace, run)
     check_account(population, sum(counts.get(name, 0) for name in DECISIONS), counts["quarantined"])
+    shown = publish(workplace, run.id, run.day)
     summary = _summary(workplace, run, "published" if shown else "superseded", counts, population)
     _record(workplace, run, "day_scored", summary.as_dict())
     return summary

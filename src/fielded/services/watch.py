@@ -6,8 +6,11 @@ from datetime import date
 from fielded.decisions.runs import RunSummary
 from fielded.services.prepare_scorer import Scorers
 from fielded.services.score_day import score_day
-from fielded.words.errors import FieldedError
+from fielded.words.errors import ArtifactChanged, FieldedError, NotApproved, Unreachable
+from fielded.world.registry import NotRegistered
 from fielded.world.workplace import Workplace
+
+_MENDABLE = (Unreachable, NotApproved, NotRegistered, ArtifactChanged)  # without a new version of the input
 
 
 def watch(
@@ -15,8 +18,8 @@ def watch(
 ) -> Iterator[RunSummary | FieldedError]:
     """Score now, then again after each new version of an input table and each new day.
 
-    A run that is refused or a table out of reach is given to the caller and does not end the watch: the next
-    version may be right.
+    What goes wrong is given to the caller once and does not end the watch. A run that is refused for its input
+    waits for the next version; where something is out of reach or not approved, each look tries again.
 
     Args:
         workplace: the deployment at its site.
@@ -24,19 +27,22 @@ def watch(
         day: the day to score, asked each time.
         wait: waits between two looks; True ends the watch.
     """
-    scored: tuple[date, list[int]] | None = None
+    done: tuple[date, list[int]] | None = None
     said = ""
     while True:
+        state = done
         try:
             state = day(), _versions(workplace)
-            if state != scored:
-                scored = state  # also where the run is refused: the same input would be refused again
+            if state != done:
                 yield score_day(workplace, scorers, state[0])
-            said = ""
-        except FieldedError as error:
-            if str(error) != said:  # once, not at every look
+            done, said = state, ""
+        except _MENDABLE as error:
+            if str(error) != said:
                 yield error
             said = str(error)
+        except FieldedError as error:
+            done, said = state, ""
+            yield error
         if wait():
             return
 

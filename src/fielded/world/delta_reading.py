@@ -92,6 +92,9 @@ def _guarantee(row: dict[str, Any], partitions: list[str], bounds: list[str], sc
         smallest, largest = pa.scalar(low, kind), pa.scalar(high, kind)
         if pa.types.is_timestamp(kind):  # as a number: the last millisecond of 9999 has no successor in Python
             largest = pa.scalar(largest.value + _MILLISECOND, kind)
+        if low == high and row.get(f"null_count.{name}") == 0 and not pa.types.is_timestamp(kind):
+            known &= field == smallest  # then a filter on it is decided for the whole file
+            continue
         inside = (field >= smallest) & (field <= largest)
         known &= inside if row.get(f"null_count.{name}") == 0 else inside | field.is_null()
     return known

@@ -33,6 +33,7 @@ from threadpoolctl import threadpool_limits
 from fielded.decisions.scoring import Predict, check_probabilities
 from fielded.definition.deployment import Deployment, Feature, ModelRef
 from fielded.words.errors import Finding, Refused
+from fielded.world.direct_path import Call, agrees, direct_path
 
 
 @contextmanager
@@ -172,20 +173,17 @@ def load_model(folder: Path, ref: ModelRef) -> LoadedModel:
     _look_before_loading(folder)
     with _quiet():
         pyfunc = mlflow.pyfunc.load_model(str(folder))
-    if described.flavor == "sklearn":
-        estimator = pyfunc.get_raw_model()
-        call, column = estimator.predict_proba, _positive(estimator.classes_, ref)
-    else:
-        call, column = pyfunc.predict, None
-    frame_of = _framer(described.inputs)
-
-    def predict(features: pa.RecordBatch) -> np.ndarray:
-        return _probability(call(frame_of(features)), column)
-
     example = pyfunc.input_example
     if not isinstance(example, pd.DataFrame) or example.empty:
         raise Refused(f"model {ref.name}: input example: got no table, expected some rows of features")
     batch = _batch_of(example, described.inputs)
+    estimator = pyfunc.get_raw_model() if described.flavor == "sklearn" else None
+    column = None if estimator is None else _positive(estimator.classes_, ref)
+    call = _fastest(pyfunc.predict if estimator is None else estimator.predict_proba, estimator, described, batch)
+
+    def predict(features: pa.RecordBatch) -> np.ndarray:
+        return _probability(call(features), column)
+
     with _quiet(), one_native_thread():
         fast = check_probabilities(predict(batch), batch.num_rows)
         slow = check_probabilities(_probability(pyfunc.predict(example), column), batch.num_rows)
@@ -196,6 +194,20 @@ def load_model(folder: Path, ref: ModelRef) -> LoadedModel:
             "difference in any bit. Nothing was scored. Log the model with pyfunc_predict_fn='predict_proba'"
         )
     return LoadedModel(predict, described, _row_exact(predict, batch, fast))
+
+
+def _fastest(
+    on_frame: Callable[[pd.DataFrame], Any], estimator: Any, described: Described, batch: pa.RecordBatch
+) -> Call:
+    """The direct path where the model has one that agrees to the last bit, else by way of a DataFrame."""
+    frame_of = _framer(described.inputs)
+
+    def ordinary(features: pa.RecordBatch) -> np.ndarray:
+        return np.asarray(on_frame(frame_of(features)))
+
+    direct = direct_path(estimator, described.inputs)
+    with _quiet(), one_native_thread():
+        return direct if direct is not None and agrees(direct, ordinary, batch) else ordinary
 
 
 def _row_exact(predict: Predict, batch: pa.RecordBatch, together: np.ndarray) -> bool:

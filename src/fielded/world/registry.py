@@ -60,7 +60,7 @@ class Registry:
         self._uri = site.tracking_uri
         try:
             self._client = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
-        except (MlflowException, OSError) as error:
+        except Exception as error:  # a store raises whatever its driver raises, or lacks the driver
             raise Unreachable(f"registry: {_kind(self._uri)} cannot be opened ({type(error).__name__})") from error
 
     def resolve(self, name: str, alias: str) -> RegisteredVersion:
@@ -167,5 +167,5 @@ def _absent(error: MlflowException) -> bool:
 
 def _kind(uri: str) -> str:
     """A registry URI without what may be secret in it."""
-    scheme, _, rest = uri.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}" if rest else uri
+    scheme, _, rest = uri.partition("?")[0].partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}" if rest else scheme

@@ -81,8 +81,13 @@ class DeltaTables:
 
         Raises:
             TableMissing: there is none.
-            Unreachable: it is there but cannot be read.
+            Unreachable: it is there but cannot be read, or the whole root is not there: a disk that is not
+                mounted is not a ledger without rows.
         """
+        if not self._root.is_dir():
+            raise Unreachable(
+                f"root: got no folder at {self._root}, expected the folder of all tables. Check root in site.yaml"
+            )
         try:
             return DeltaTable(self.uri(name))
         except TableNotFoundError:
@@ -115,17 +120,21 @@ class DeltaTables:
         configuration = {"delta.enableExpiredLogCleanup": "false"}
         if append_only:
             configuration["delta.appendOnly"] = "true"
+        try:
+            Path(self.uri(name)).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unreachable(f"table {name}: cannot be made ({error.strerror or error})") from error
         table = self.find(name)
         if table is not None:
             return table
         try:
-            Path(self.uri(name)).mkdir(parents=True, exist_ok=True)
             DeltaTable.create(
                 self.uri(name),
                 schema=schema,
                 mode="ignore",
                 partition_by=[partition] if partition else None,
                 configuration=configuration,
+                commit_properties=CommitProperties(max_commit_retries=0),  # or it is made over again, as version 1
             )
         except CommitFailedError:
             pass  # somebody else made it in this moment
@@ -191,7 +200,7 @@ class DeltaTables:
                 continue
             except (DeltaError, OSError) as error:
                 raise Unreachable(f"table {name}: cannot be written ({_reason(error)})") from error
-            return table.version()
+            return table.version() + 1  # `table` stays where it was opened
         raise Unreachable(f"table {name}: got {_ATTEMPTS} commits by others first, expected a turn. Run again")
 
 

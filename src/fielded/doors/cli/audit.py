@@ -19,13 +19,13 @@ def find(
     subject: Annotated[str, typer.Argument(help="What the score is about.")],
     deployment: Folder = HERE,
     site: SiteFile = None,
-    on: Annotated[str, typer.Option(help="Only this day.")] = "",
+    on: Annotated[str | None, typer.Option(help="Only this day.")] = None,
     as_json: Json = False,
 ) -> None:
     """Every prediction about a subject, newest first."""
     definition, where = load(deployment, site)
     tables = DeltaTables(where)
-    day = parse_day(on, "--on") if on else None
+    day = None if on is None else parse_day(on, "--on")
     rows = find_subject(tables, ledger_tables(where, definition.name), subject, day)
     if as_json:
         print_json(rows)

@@ -16,23 +16,31 @@ app = typer.Typer(add_completion=False)
 def check(
     deployment: Folder = HERE,
     site: SiteFile = None,
-    as_of: Annotated[str, typer.Option(help="Day whose population is looked at; default today, UTC.")] = "",
+    as_of: Annotated[
+        str | None, typer.Option(help="Day whose population is looked at; default today, UTC.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Definition against model, tables and people."""
     workplace = open_from(deployment, site)
-    day = parse_day(as_of, "--as-of") if as_of else now().date()
+    day = now().date() if as_of is None else parse_day(as_of, "--as-of")
     checks = run_check(workplace, day)
     if as_json:
         print_json(
             [
-                {"check": c.name, "passed": c.passed, "note": c.note, "findings": findings_json(c.findings)}
-                for c in checks
+                {
+                    "check": item.name,
+                    "passed": item.passed,
+                    "note": item.note,
+                    "errors": item.errors,
+                    "findings": findings_json(item.findings),
+                }
+                for item in checks
             ]
         )
     else:
         for item in checks:
             out.print(f"{'pass' if item.passed else 'FAIL'}  {item.name:<10}  {item.note}", markup=False)
-            for finding in item.findings:
-                out.print(f"        {finding}", markup=False)
+            for line in (*item.errors, *map(str, item.findings)):
+                out.print(f"        {line}", markup=False)
     raise typer.Exit(0 if all(item.passed for item in checks) else 1)

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -13,12 +13,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from fielded.decisions.runs import RunSummary
 from fielded.doors.cli.opening import open_from
 from fielded.doors.cli.options import HERE, Folder, Json, SiteFile, now, parse_day
-from fielded.doors.cli.rendering import err, error_json, out, print_json, render_error
+from fielded.doors.cli.rendering import err, error_json, out, print_json, print_json_line, render_error
+from fielded.services.backfill import backfill as score_days
 from fielded.services.prepare_scorer import Scorers
 from fielded.services.score_day import Progress as Report
 from fielded.services.score_day import score_day
 from fielded.services.watch import watch as watch_tables
-from fielded.words.errors import FieldedError, Refused, WrongUse
+from fielded.words.errors import FieldedError, RunRefused, WrongUse
 
 app = typer.Typer(add_completion=False)
 
@@ -27,8 +28,8 @@ app = typer.Typer(add_completion=False)
 def score(  # noqa: PLR0913 - one parameter an option
     deployment: Folder = HERE,
     site: SiteFile = None,
-    as_of: Annotated[str, typer.Option(help="Day to score; default today, UTC.")] = "",
-    backfill: Annotated[str, typer.Option(help="Range of days A..B, both included.")] = "",
+    as_of: Annotated[str | None, typer.Option(help="Day to score; default today, UTC.")] = None,
+    backfill: Annotated[str | None, typer.Option(help="Range of days A..B, both included.")] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Score whenever an input table has a new version.")
     ] = False,
@@ -37,31 +38,30 @@ def score(  # noqa: PLR0913 - one parameter an option
     again: Annotated[bool, typer.Option("--again", help="Score anew although nothing has changed.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Score a day, a range of days, or whenever new data comes."""
-    if sum((bool(as_of), bool(backfill), watch)) > 1 or (watch and (dry_run or again)):
+    """Score a day, a range of days, or whenever new data comes.
+
+    With --json: one object for a day, one array for a range, one object a line for --watch.
+    """
+    if sum((as_of is not None, backfill is not None, watch)) > 1:
         raise WrongUse("options: got more than one of --as-of, --backfill and --watch, expected one")
+    if watch and (dry_run or again):
+        raise WrongUse("options: got --watch with --dry-run or --again, expected it without")
+    days = _days(backfill) if backfill is not None else []
+    day = now().date() if as_of is None else parse_day(as_of, "--as-of")
     workplace = open_from(deployment, site)
     scorers = Scorers(workplace)
     if watch:
         stop = _stop_on_signal()
         for item in watch_tables(workplace, scorers, lambda: now().date(), lambda: stop.wait(every)):
-            _render(item, as_json=as_json)
+            print_json_line(_as_json(item)) if as_json else _render(item)
         return
-    days = _days(backfill) if backfill else [parse_day(as_of, "--as-of") if as_of else now().date()]
     token = workplace.random_bytes(8).hex() if again else ""
-    refusals = 0
-    for day in days:
-        try:
-            with _progress(day) as progress:
-                summary = score_day(workplace, scorers, day, dry_run=dry_run, again=token, progress=progress)
-        except Refused as refusal:  # one refused day does not keep the other days of a back-fill from being scored
-            refusals += 1
-            if len(days) == 1:
-                raise
-            _render(refusal, as_json=as_json)
-        else:
-            _render(summary, as_json=as_json)
-    raise typer.Exit(1 if refusals else 0)
+    if days:
+        items = score_days(workplace, scorers, days, dry_run=dry_run, again=token, progress=_progress)
+        raise typer.Exit(_render_range(items, as_json=as_json))
+    with _progress(day) as progress:
+        summary = score_day(workplace, scorers, day, dry_run=dry_run, again=token, progress=progress)
+    print_json(_as_json(summary)) if as_json else _render(summary)
 
 
 def _days(backfill: str) -> list[date]:
@@ -72,6 +72,31 @@ def _days(backfill: str) -> list[date]:
     if end < start:
         raise WrongUse(f"--backfill: got {backfill}, expected the earlier day first")
     return [start + timedelta(days=number) for number in range((end - start).days + 1)]
+
+
+def _render_range(items: Iterator[tuple[date, RunSummary | RunRefused]], *, as_json: bool) -> int:
+    """Each day as it is done, or all in one JSON array that ends with what stopped the range; the exit code."""
+    seen: list[dict[str, Any]] = []
+    code = 0
+    try:
+        for day, item in items:
+            seen.append({"day": day, **_as_json(item)})
+            if isinstance(item, RunRefused):
+                code = item.exit_code
+            if as_json:
+                continue
+            if isinstance(item, RunRefused):
+                err.print(f"{day}  refused: {item}", markup=False)
+            else:
+                _render(item)
+    except FieldedError as error:
+        if not as_json:
+            raise
+        seen.append(error_json(error))
+        code = error.exit_code
+    if as_json:
+        print_json(seen)
+    return code
 
 
 def _stop_on_signal() -> threading.Event:
@@ -92,12 +117,15 @@ def _progress(day: date) -> Iterator[Report]:
         yield lambda done, rows: bar.update(task, completed=done, total=rows)
 
 
-def _render(item: RunSummary | FieldedError, *, as_json: bool) -> None:
+def _as_json(item: RunSummary | FieldedError) -> dict[str, Any]:
     if isinstance(item, FieldedError):
-        print_json(error_json(item)) if as_json else render_error(item, as_json=False)
-        return
-    if as_json:
-        print_json({**item.as_dict(), "rows_per_second": item.rows_per_second})
+        return error_json(item)
+    return {**item.as_dict(), "rows_per_second": item.rows_per_second}
+
+
+def _render(item: RunSummary | FieldedError) -> None:
+    if isinstance(item, FieldedError):
+        render_error(item, as_json=False)
         return
     out.print(f"{item.day}  {item.state}: {_counts(item)}", markup=False)
     rate = f"{item.seconds:.1f} s, {item.rows_per_second:,.0f} rows/s"
@@ -108,7 +136,8 @@ def _render(item: RunSummary | FieldedError, *, as_json: bool) -> None:
 
 def _counts(item: RunSummary) -> str:
     if not item.population:
-        return "nobody to score: the population of this day is empty, and so is the day in the gold table"
+        shown = item.state in ("published", "already done")
+        return f"nobody to score: the population is empty{', and so is this day in the gold table' * shown}"
     return (
         f"{item.population:,} in the population = {item.scored:,} scored + {item.quarantined:,} quarantined; "
         f"{item.flagged:,} flagged, {item.review:,} to review, {item.clear:,} clear"

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from deltalake.exceptions import DeltaError
 
+from fielded.decisions.conversion import unpacked
 from fielded.definition.site import Site
 from fielded.words.errors import DefinitionError, Finding, Unreachable
 from fielded.world.delta_reading import StreamedDataset, dataset_of
@@ -26,6 +27,10 @@ from fielded.world.engines.repeats import Repeats
 from fielded.world.tables import TableVersion
 
 _MARKS = 262_144  # marks of subjects looked at together
+
+# How DuckDB's messages begin or read. Those about a query name columns; any other may hold a row's values.
+_ABOUT_THE_QUERY = ("Binder Error", "Catalog Error", "Parser Error", "Not implemented Error")
+_TABLE_FAILED = "reading the stream registered as"
 
 
 class DuckDBEngine:
@@ -79,7 +84,7 @@ class _DuckDBPopulation:
 
     def size(self, subject: str) -> Size:
         column = self._expression[subject]
-        marked = self._expression.select(subject=column.cast("string"), mark=column.hash())
+        marked = self._expression.select(subject=column, mark=column.hash())
         marks = marked.select(mark=ibis.ifelse(marked.subject.notnull(), marked.mark, ibis.null()))
         rows = 0
         with _query_errors(), Repeats(self._scratch) as repeats:
@@ -91,10 +96,13 @@ class _DuckDBPopulation:
                 return Size(rows, pa.array([], pa.string()))
             # Two subjects may share a mark, so the few that do are counted by name.
             suspects = [
-                batch.column("subject").filter(pc.is_in(batch.column("mark"), value_set=twice))
+                # Written as text by Arrow, as the rules write it: DuckDB's 7.0 is Arrow's 7.
+                pc.cast(unpacked(batch.column("subject")), pa.string()).filter(
+                    pc.is_in(batch.column("mark"), value_set=twice)
+                )
                 for batch in self._run(marked).to_arrow_reader(_MARKS)
             ]
-        counts = pc.value_counts(pa.chunked_array(suspects).cast(pa.string()).drop_null())
+        counts = pc.value_counts(pa.chunked_array(suspects, pa.string()).drop_null())
         repeated = pc.greater(counts.field("counts"), 1)
         return Size(rows, counts.field("values").filter(repeated))
 
@@ -119,12 +127,23 @@ def _dataset(version: TableVersion) -> ds.Dataset:
 def _query_errors() -> Iterator[None]:
     try:
         yield
-    except duckdb.OutOfMemoryException as error:
-        raise Unreachable(
+    except (duckdb.Error, OSError, pa.ArrowInvalid) as error:  # in the middle of a stream Arrow passes them on
+        raise _translated(error) from error
+
+
+def _translated(error: Exception) -> DefinitionError | Unreachable:
+    """What DuckDB said, without the values that stand in errors about values."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return Unreachable(f"population: {error.strerror}")
+    line = next(iter(str(error).splitlines()), "")
+    kind = line.partition(":")[0]
+    if kind == "Out of Memory Error":
+        return Unreachable(
             "population: the query needs more than engine_memory_mib and cannot spill. Raise it in site.yaml"
-        ) from error
-    except duckdb.IOException as error:
-        raise Unreachable(f"population: {str(error).splitlines()[0]}") from error
-    except duckdb.Error as error:
-        got = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-        raise DefinitionError([Finding("population", "query", got, "a query that DuckDB can run")]) from error
+        )
+    if kind == "IO Error" or _TABLE_FAILED in line:
+        return Unreachable(f"population: {line}")
+    if kind in _ABOUT_THE_QUERY:
+        return DefinitionError([Finding("population", "query", line, "a query that DuckDB can run")])
+    step = "A value of its tables does not fit; it is not repeated here. `try_cast` gives null for such values"
+    return DefinitionError([Finding("population", "query", kind, "a query that runs on every row", step)])

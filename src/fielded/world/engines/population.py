@@ -15,7 +15,7 @@ from fielded.words.errors import DefinitionError, Finding
 PopulationFunction = Callable[[Any, date], ir.Table]
 
 # The same day must give the same rows years later, so the query may depend on its tables and `as_of` alone.
-_UNREPEATABLE = (ops.TimestampNow, ops.DateNow, ops.RandomScalar, ops.RandomUUID)
+_UNREPEATABLE = (ops.TimestampNow, ops.DateNow, ops.RandomScalar, ops.RandomUUID, ops.Sample)
 
 
 def load_population(deployment: Deployment) -> PopulationFunction:

@@ -1,0 +1,139 @@
+"""The whole way on made-up but realistic data, on an embedded site of its own.
+
+Each step does what a user would do with the command line, and hands back one line on what came of it.
+"""
+
+import runpy
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from fielded.decisions.runs import RunSummary
+from fielded.definition import Site, load_deployment, load_site
+from fielded.definition.site import FILE
+from fielded.services.approve import approve
+from fielded.services.audit import find_subject
+from fielded.services.prepare_scorer import Scorers
+from fielded.services.replay import replay
+from fielded.services.rollback import rollback
+from fielded.services.score_day import score_day
+from fielded.words.errors import Refused, WrongUse
+from fielded.world.delta_reading import dataset_of
+from fielded.world.ledger_tables import ledger_tables
+from fielded.world.workplace import Workplace
+
+EXAMPLE = "maintenance_overrun"
+AS_OF = date(2026, 3, 31)
+SEED = 20260331
+OPEN_ORDERS, HISTORY = 20_000, 60_000
+TRAINED = ((date(2023, 7, 1), date(2024, 12, 31)), (date(2023, 7, 1), date(2025, 6, 30)))  # version 1 and 2
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the demo.
+
+    Attributes:
+        title: what was done.
+        result: what came of it.
+    """
+
+    title: str
+    result: str
+
+
+def example_folder() -> Path:
+    """The maintenance example: in the installed package, or in the repository beside it."""
+    package = Path(str(resources.files("fielded")))
+    for folder in (package / "examples" / EXAMPLE, package.parent.parent / "examples" / EXAMPLE):
+        if folder.is_dir():
+            return folder
+    raise WrongUse(f"example {EXAMPLE}: not installed, expected it in the package. Install fielded from its wheel")
+
+
+def demo_site(folder: Path) -> Site:
+    """A fresh embedded site in `folder`, with a site.yaml for later commands. What was there is removed."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    here = folder.resolve()
+    text = f"root: tables\ntracking_uri: sqlite:///{here}/mlflow.db\nartifact_root: artifacts\ncache: cache\n"
+    (folder / FILE).write_text(text, encoding="utf-8")
+    return load_site({}, here, here / FILE)
+
+
+def run_demo(open_at: Callable[[Path, Site], Workplace], folder: Path) -> Iterator[Step]:
+    """The steps, each done when it is asked for.
+
+    Args:
+        open_at: opens a workplace for a deployment folder at a site.
+        folder: for the demo's site; emptied first.
+
+    Raises:
+        Refused: a step did not come out as it must.
+    """
+    example = example_folder()
+    deployment = load_deployment(example)
+    site = demo_site(folder)
+    workplace = open_at(example, site)
+    make = runpy.run_path(str(example / "make_data.py"))["make"]
+    made = make(workplace.tables.uri, seed=SEED, as_of=AS_OF, open_orders=OPEN_ORDERS, history_orders=HISTORY)
+    yield Step("make data", "; ".join(f"{name}: {rows:,} rows" for name, rows in made.items()))
+
+    versions = _train(example, site)
+    workplace.registry.point(deployment.model.name, deployment.model.previous_alias, versions[0])
+    workplace.registry.point(deployment.model.name, deployment.model.alias, versions[1])
+    aliases = f"{versions[1]} is `{deployment.model.alias}`, {versions[0]} `{deployment.model.previous_alias}`"
+    yield Step("train and register", f"{deployment.model.name}: versions {' and '.join(versions)}; {aliases}")
+
+    approvals = [approve(workplace, version) for version in versions]
+    yield Step(
+        "approve", "; ".join(f"version {a.model.version}, artifact sha256 {a.sha256[:16]}..." for a in approvals)
+    )
+
+    scorers = Scorers(workplace)
+    yield Step("score", _told(score_day(workplace, scorers, AS_OF)))
+
+    subject = _one_for_review(workplace)
+    names = ledger_tables(site, deployment.name)
+    row = find_subject(workplace.tables, names, subject)[0]
+    yield Step("look one up", f"{subject}: {row['score']!r}, {row['decision']}, version {row['model_version']}, "
+               f"by {row['requested_by']}, request {row['request_id']}")  # fmt: skip
+
+    again = replay(workplace, row["request_id"])
+    if again.outcome != "exact":
+        raise Refused(f"replay: got {again.outcome}, expected exact")
+    yield Step("replay", f"{again.outcome}: stored {again.stored!r}, replayed {again.replayed!r}")
+
+    moved = rollback(workplace, scorers, "demo: pretend that version 2 was seen to be biased")
+    yield Step("roll back", f"version {moved.left} -> {moved.now} in production")
+
+    yield Step("score again", _told(score_day(workplace, scorers, AS_OF)))
+    rows = find_subject(workplace.tables, names, subject)
+    told = ", then ".join(f"{found['score']:.4f} by version {found['model_version']}" for found in reversed(rows))
+    yield Step("look it up again", f"{subject}: {told}; both stay in the ledger")
+
+
+def _train(example: Path, site: Site) -> list[str]:
+    train = runpy.run_path(str(example / "train.py"))["train"]
+    return [str(train(site, seed=1, train_from=first, train_to=last)) for first, last in TRAINED]
+
+
+def _one_for_review(workplace: Workplace) -> str:
+    gold: Any = dataset_of(workplace.tables.open(workplace.deployment.batch.output))
+    for row in gold.head(10_000, columns=[workplace.deployment.subject, "decision"]).to_pylist():
+        if row["decision"] == "review":
+            return str(row[workplace.deployment.subject])
+    raise Refused("scores: got nobody for review, expected some of 20,000 orders")
+
+
+def _told(summary: RunSummary) -> str:
+    return (
+        f"{summary.day}: {summary.population:,} open orders = {summary.scored:,} scored + {summary.quarantined:,} "
+        f"quarantined; {summary.flagged:,} flagged, {summary.review:,} to review, {summary.clear:,} clear; "
+        f"version {summary.model_version}"
+    )
