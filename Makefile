@@ -10,7 +10,7 @@ demo: $(STAMP)
 	$(BIN)/fielded demo
 
 test: $(STAMP) lint types floors
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -23,13 +23,13 @@ floors: $(STAMP)
 	$(BIN)/lint-imports
 
 flights: $(STAMP)           ## the whole of October 2013, day by day
-	$(BIN)/python examples/flight_delay/run.py
+	$(BIN)/python examples/flight_delay/run.py --docs
 
 chaos: $(STAMP)             ## 100 kills at random moments
 	FIELDED_CHAOS_KILLS=100 $(BIN)/python -m pytest tests/chaos -s
 
 bench: $(VENV)/.bench
-	$(BIN)/python bench/run.py
+	$(BIN)/python bench/run.py --write
 
 $(STAMP): requirements/dev.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
-from common import AS_OF, say, workplace
 
+from common import AS_OF, say, workplace
 from fielded.decisions.rows import Stamp, prediction_rows
 from fielded.decisions.rules import Rules, feature_schema
 from fielded.decisions.scoring import Scorer

@@ -4,8 +4,8 @@ import sys
 
 import mlflow
 import pyarrow as pa
-from common import AS_OF, measure, peak_mib, say, workplace
 
+from common import AS_OF, measure, peak_mib, say, workplace
 from fielded.decisions.rules import Rules
 from fielded.services.prepare_scorer import resolve
 from fielded.world.engines import load_population

@@ -5,7 +5,6 @@ import sys
 from datetime import date
 
 from common import AS_OF, DEPLOYMENT, say, workplace
-
 from fielded.services.approve import approve
 
 rows = int(sys.argv[1])

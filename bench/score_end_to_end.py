@@ -3,7 +3,6 @@
 import sys
 
 from common import AS_OF, measure, peak_mib, say, workplace
-
 from fielded.services.prepare_scorer import Scorers, resolve
 from fielded.services.score_day import score_day
 

@@ -7,11 +7,11 @@ import os
 import sys
 
 import mlflow
-from common import AS_OF, measure, say, workplace
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as f
 
+from common import AS_OF, measure, say, workplace
 from fielded.services.prepare_scorer import resolve
 
 place = workplace(int(sys.argv[1]))

@@ -365,7 +365,7 @@ def test_the_ledger_and_its_events_cannot_be_deleted_from(world: World) -> None:
     score_day(*world.scorers(), DAY)
     for name in (PREDICTIONS, EVENTS):
         table = DeltaTable(Path(world.site.root).joinpath(*name.split(".")))
-        with pytest.raises(Exception, match="appendOnly|append-only|append only"):
+        with pytest.raises(Exception, match=r"appendOnly|append-only|append only"):
             table.delete()
 
 

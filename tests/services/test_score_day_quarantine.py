@@ -1,7 +1,9 @@
 """Rows that break a rule are kept out with their reasons, and too many of them stop the run."""
 
 import math
+import shutil
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -14,14 +16,13 @@ from fielded.services.score_day import score_day
 from fielded.words.errors import RunRefused
 
 GOOD = {"order_id": "good", "hull": 7, "hours": "30", "earlier": 2.0, "month": 5, "kind": "hull", "opened_on": DAY}
-BETWEEN = "an identifier"
-ONCE = ("order_id", "one row a day for each subject")
+ONCE = "one row a day for each subject"
 
 # name -> (what is changed in a good row, (field, got, expected) of each reason)
 BROKEN: dict[str, tuple[dict[str, Any], list[tuple[str, str, str]]]] = {
-    "no subject": ({"order_id": None}, [("order_id", "null", BETWEEN)]),
-    "no subject either": ({"order_id": None}, [("order_id", "null", BETWEEN)]),
-    "empty subject": ({"order_id": ""}, [("order_id", "", BETWEEN)]),
+    "no subject": ({"order_id": None}, [("order_id", "null", "an identifier")]),
+    "no subject either": ({"order_id": None}, [("order_id", "null", "an identifier")]),
+    "empty subject": ({"order_id": ""}, [("order_id", "", "an identifier")]),
     "missing": ({"hours": None}, [("hours", "null", "a value")]),
     "not a number": ({"hours": "nan"}, [("hours", "nan", "a value")]),
     "infinite": ({"hours": "inf"}, [("hours", "inf", "a finite number")]),
@@ -41,14 +42,14 @@ BROKEN: dict[str, tuple[dict[str, Any], list[tuple[str, str, str]]]] = {
             ("kind", "sonar", "one of engine, hull, radar, valve"),
         ],
     ),
-    "twice": ({}, [(*ONCE[:1], "twice", ONCE[1])]),
+    "twice": ({}, [("order_id", "twice", ONCE)]),
     "twice and late": (
         {"order_id": "twice", "month": 0},
-        [(*ONCE[:1], "twice", ONCE[1]), ("month", "0", "at least 1")],
+        [("order_id", "twice", ONCE), ("month", "0", "at least 1")],
     ),
-    "thrice": ({}, [(*ONCE[:1], "thrice", ONCE[1])]),
-    "thrice again": ({"order_id": "thrice"}, [(*ONCE[:1], "thrice", ONCE[1])]),
-    "thrice once more": ({"order_id": "thrice"}, [(*ONCE[:1], "thrice", ONCE[1])]),
+    "thrice": ({}, [("order_id", "thrice", ONCE)]),
+    "thrice again": ({"order_id": "thrice"}, [("order_id", "thrice", ONCE)]),
+    "thrice once more": ({"order_id": "thrice"}, [("order_id", "thrice", ONCE)]),
 }
 FINE = {
     "good": {},
@@ -68,6 +69,7 @@ def _orders() -> pa.Table:
 
 def test_each_broken_row_is_quarantined_with_all_its_reasons_and_no_other(world: World) -> None:
     world.define(DEFINITION.replace("quarantine_limit: 0.2", "quarantine_limit: 1.0"))
+    shutil.rmtree(Path(world.site.root) / "silver" / "orders")  # its columns had other types
     world.write("silver.orders", _orders())
     summary = score_day(*world.scorers(), DAY)
     kept = read(world, QUARANTINE)
@@ -83,21 +85,20 @@ def test_each_broken_row_is_quarantined_with_all_its_reasons_and_no_other(world:
     assert found == wanted
     assert {(row["run_id"], row["scored_date"]) for row in kept} == {(summary.run_id, DAY)}
     assert all(row["quarantined_at"].tzinfo is not None for row in kept)
-    assert Counter(row["order_id"] for row in gold(world)) == Counter(FINE)
-    assert Counter(row["subject"] for row in read(world, PREDICTIONS)) == Counter(FINE)
+    assert sorted(row["order_id"] for row in gold(world)) == sorted(FINE)
+    assert sorted(row["subject"] for row in read(world, PREDICTIONS)) == sorted(FINE)
     assert (summary.population, summary.scored, summary.quarantined) == (24, 4, 20)
 
 
 def test_a_missing_value_that_is_allowed_is_scored_as_missing(world: World) -> None:
-    world.write("silver.orders", pa.Table.from_pylist(
-        [{**GOOD, "order_id": name, "hull": hull, "hours": 30.0, "earlier": 2} for name, hull in (("with", 7), ("without", 55))],
-        schema=make_orders(1).schema,
-    ))  # fmt: skip
+    rows = [{**GOOD, "order_id": name, "hull": hull} for name, hull in (("with", 7), ("without", 55))]
+    typed = [{**row, "hours": 30.0, "earlier": 2} for row in rows]
+    world.write("silver.orders", pa.Table.from_pylist(typed, schema=make_orders(1).schema))
     score_day(*world.scorers(), DAY)
-    rows = {row["subject"]: row for row in read(world, PREDICTIONS)}
-    assert rows["with"]["features"]["age"] == DAY.year - 1982
-    assert rows["without"]["features"]["age"] is None
-    assert not math.isnan(rows["without"]["score"])
+    found = {row["subject"]: row for row in read(world, PREDICTIONS)}
+    assert found["with"]["features"]["age"] == DAY.year - 1982
+    assert found["without"]["features"]["age"] is None
+    assert not math.isnan(found["without"]["score"])
 
 
 def test_duplicates_far_apart_are_found(world: World) -> None:
@@ -122,9 +123,7 @@ def test_too_many_broken_rows_stop_the_run_before_anything_is_shown(world: World
     refused = faulty()
     world.write("silver.orders", refused.orders)
     for _ in range(2):  # the same input is refused again, and that is said once
-        with pytest.raises(
-            RunRefused, match=r"got 70 of 2005 rows quarantined \(3\.49%\), expected at most 3\.40%"
-        ):
+        with pytest.raises(RunRefused, match=r"got 70 of 2005 rows quarantined \(3\.49%\), .* 3\.40%"):
             score_day(workplace, scorers, DAY)
         assert runs_of(world) == {shown.run_id}
         assert_shown(world, shown.run_id, clean(2000))

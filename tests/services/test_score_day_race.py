@@ -2,103 +2,91 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
-import pytest
 from books import assert_run, assert_shown, faulty, gold, runs_of
 
-from conftest import DAY, DEFINITION, World
+from conftest import DAY, World
 
-# Loads everything, then waits for a line with a day before each run: the runs start together.
+# Loads everything for each folder, then waits for a line that names one and a day: the runs start together.
 RACER = """\
-import os, sys
+import sys
 from datetime import date
 from pathlib import Path
 from fielded.doors.cli.opening import open_from
 from fielded.services.prepare_scorer import Scorers, resolve
 from fielded.services.score_day import score_day
 
-workplace = open_from(Path(sys.argv[1]), None)
-scorers = Scorers(workplace)
-scorers.get(*resolve(workplace))
+open_places = {}
+for folder in sys.argv[1:]:
+    workplace = open_from(Path(folder), None)
+    scorers = Scorers(workplace)
+    scorers.get(*resolve(workplace))
+    open_places[folder] = workplace, scorers
 print("ready", flush=True)
 for line in sys.stdin:
-    summary = score_day(workplace, scorers, date.fromisoformat(line.strip()))
+    folder, day = line.split()
+    summary = score_day(*open_places[folder], date.fromisoformat(day))
     print(summary.run_id, summary.state, flush=True)
 """
 
-SAME = [DAY + timedelta(days=number) for number in range(4)]
-DIFFERENT = [DAY + timedelta(days=number) for number in range(10, 14)]
+SAME = [DAY + timedelta(days=number) for number in range(3)]
+DIFFERENT = [DAY + timedelta(days=number) for number in range(10, 13)]
+EXPECTED = faulty(900)
 
 
 class Racer:
-    def __init__(self, world: World, folder: Path) -> None:
+    """A process of its own."""
+
+    def __init__(self, world: World, folders: list[Path]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", RACER, str(folder)],
+            [sys.executable, "-c", RACER, *map(str, folders)],
             env={**world.environment(), "OMP_NUM_THREADS": "1"},
-            cwd=folder,
+            cwd=world.folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
 
-    def start(self, day: date) -> None:
-        self._process.stdin.write(f"{day}\n")
+    def start(self, folder: Path, day: date) -> None:
+        self._process.stdin.write(f"{folder} {day}\n")
         self._process.stdin.flush()
 
     def said(self) -> list[str]:
         return self._process.stdout.readline().split()
 
     def end(self) -> None:
-        self._process.communicate()
+        self._process.communicate(timeout=60)
         assert self._process.returncode == 0
 
 
-def _race(world: World, folders: list[Path], days: list[date]) -> dict[date, list[list[str]]]:
-    racers = [Racer(world, folder) for folder in folders]
-    assert [racer.said() for racer in racers] == [["ready"]] * len(racers)
-    said = {}
-    for day in days:
-        for racer in racers:
-            racer.start(day)
-        said[day] = [racer.said() for racer in racers]
-    for racer in racers:
-        racer.end()
-    return said
-
-
-@pytest.fixture
-def raced(world: World) -> Iterator[dict[date, list[list[str]]]]:
-    """The first days by three processes that do the same work, the last by two of which one does other work."""
-    world.write("silver.orders", faulty().orders)
+def test_of_two_runs_at_once_each_is_in_the_ledger_once_and_gold_shows_the_later(world: World) -> None:
+    world.write("silver.orders", EXPECTED.orders)
     other = world.folder.with_name("other")
     other.mkdir()
     for name in ("deployment.yaml", "population.py"):
         text = (world.folder / name).read_text()
         (other / name).write_text(text.replace("threshold: 0.65", "threshold: 0.7"))
-    assert (other / "deployment.yaml").read_text() != DEFINITION
-    return {
-        **_race(world, [world.folder, world.folder], SAME),
-        **_race(world, [world.folder, other], DIFFERENT),
-    }
-
-
-def test_of_two_runs_at_once_each_is_in_the_ledger_once_and_gold_shows_one(
-    world: World, raced: dict[date, list[list[str]]]
-) -> None:
-    expected = faulty()
-    for day, said in raced.items():
-        runs = {run for run, _ in said}
+    racers = [Racer(world, [world.folder, other]) for _ in range(2)]
+    assert [racer.said() for racer in racers] == [["ready"]] * 2
+    said = {}
+    for day in (*SAME, *DIFFERENT):
+        for racer, folder in zip(racers, (world.folder, world.folder if day in SAME else other), strict=True):
+            racer.start(folder, day)
+        said[day] = [racer.said() for racer in racers]
+    for racer in racers:
+        racer.end()
+    ledger = world.open().ledger
+    for day, answers in said.items():
+        runs = {run for run, _ in answers}
         assert len(runs) == (1 if day in SAME else 2)
         assert runs_of(world, day) == runs
         for run in runs:
-            assert_run(world, run, expected, day)
+            assert_run(world, run, EXPECTED, day)
         (shown,) = {row["run_id"] for row in gold(world, day)}
-        place = {run: world.open().ledger.place_of(run) for run in runs}
-        assert sorted(place.values()) == list(range(1, len(runs) + 1))
-        assert place[shown] == len(runs)  # the later one
-        assert_shown(world, shown, expected, day)
-        states = {run: state for run, state in said}
-        assert states[shown] in ("published", "already done")
+        places = {run: ledger.place_of(run) for run in runs}
+        assert sorted(places.values()) == list(range(1, len(runs) + 1))
+        assert places[shown] == len(runs)
+        assert_shown(world, shown, EXPECTED, day)
+        assert dict(answers)[shown] in ("published", "already done")

@@ -81,6 +81,17 @@ def test_a_file_without_bounds_is_always_read(tmp_path: Path, statistics: dict[s
     assert dataset.to_table(filter=ds.field("number").is_null()).num_rows == 1
 
 
+@pytest.mark.parametrize("texts", [["\U00020000"], ["a", "b\U00020000", "b\U0010ffff"]])
+def test_texts_that_other_writers_escape_are_read_as_they_are(tmp_path: Path, texts: list[str]) -> None:
+    """deltalake reads the JSON escape of U+20000 as U+10000; add_file escapes."""
+    bounds = {"minValues": {"text": min(texts)}, "maxValues": {"text": max(texts)}, "nullCount": {"text": 0}}
+    add_file(tmp_path / "t", "one", pa.table({"text": texts}), bounds)
+    dataset = dataset_of(DeltaTable(str(tmp_path / "t")))
+    assert dataset.to_table().column("text").to_pylist() == texts
+    for text in texts:
+        assert streamed(dataset, ds.field("text") == text) == [{"text": text}]
+
+
 def test_nulls_are_found_where_the_log_does_not_count_them(tmp_path: Path) -> None:
     bounds = {"minValues": {"number": 1}, "maxValues": {"number": 1}}
     add_file(tmp_path / "t", "one", pa.table({"number": [1, None]}), bounds)

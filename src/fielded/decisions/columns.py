@@ -26,6 +26,9 @@ def column_findings(deployment: Deployment, schema: pa.Schema) -> list[Finding]:
     if deployment.subject not in schema.names:
         got = f"columns {', '.join(schema.names)}"
         findings.append(Finding(where, deployment.subject, got, "a column for the subject"))
+    elif not _names_things(schema.field(deployment.subject).type):
+        got = str(schema.field(deployment.subject).type)
+        findings.append(Finding(where, deployment.subject, got, "text or a whole number", "Cast it in the query"))
     for name, rule in deployment.features.items():
         if name not in schema.names:
             findings.append(Finding(where, name, "no such column", f"a column for the feature, {rule.type}"))
@@ -35,6 +38,13 @@ def column_findings(deployment: Deployment, schema: pa.Schema) -> list[Finding]:
     return findings
 
 
+def _names_things(found: pa.DataType) -> bool:
+    """Types with one text for each value. A float or a timestamp is written in several ways."""
+    if pa.types.is_dictionary(found):
+        found = found.value_type
+    return bool(pa.types.is_integer(found) or readable_as(found, pa.string()))
+
+
 def gold_subject_type(found: pa.DataType) -> pa.DataType:
-    """The gold table's type for a subject: whole numbers stay numbers, all else is text."""
-    return pa.int64() if pa.types.is_integer(found) else pa.string()
+    """The gold table's type for a subject: whole numbers stay numbers where Delta has them, all else is text."""
+    return pa.int64() if pa.types.is_integer(found) and found != pa.uint64() else pa.string()

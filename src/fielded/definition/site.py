@@ -59,7 +59,8 @@ def load_site(environment: Mapping[str, str], folder: Path, file: Path | None = 
     """The site for a command that runs in `folder`.
 
     Args:
-        environment: usually `os.environ`; only names that start with `FIELDED_` are looked at.
+        environment: usually `os.environ`; only names that start with `FIELDED_` are looked at. A relative
+            path in it is relative to `folder`, one in a site file to that file.
         folder: the working folder; `.fielded/` and a `site.yaml` are looked for here.
         file: a site file named by the user; `FIELDED_SITE` stands in for it.
 
@@ -80,7 +81,7 @@ def load_site(environment: Mapping[str, str], folder: Path, file: Path | None = 
     values.setdefault("cache", str(embedded / "cache"))
     for name in ("root", "artifact_root", "cache"):
         try:
-            values[name] = _absolute(values[name], base)
+            values[name] = _absolute(values[name], folder.resolve() if name in overrides else base)
         except RuntimeError:  # `~somebody` of whom this machine knows no home
             where = f"{path.name}:{line_of(source, [name])}"
             findings.append(Finding(where, name, show(values[name], name), "a folder whose ~ is known here"))

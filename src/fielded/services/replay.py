@@ -50,6 +50,7 @@ def replay(workplace: Workplace, request_id: str) -> Replay:
 
     Raises:
         WrongUse: no such prediction.
+        Unreachable: the registry does not answer, and the site has no copy.
         Refused: the files are the right ones, but cannot be scored any more.
     """
     row = show(workplace.tables, ledger_tables(workplace.site, workplace.deployment.name), request_id)
@@ -84,7 +85,10 @@ def _files(workplace: Workplace, model: RegisteredVersion, sha256: str) -> tuple
     except (ArtifactGone, NotRegistered):
         registry = "gone from the registry"
     except Unreachable:
-        registry = "registry not reached"
+        held = workplace.artifacts.held(sha256)
+        if held is None:
+            raise
+        return held, "registry not reached; the site's verified copy was used", lacking
     else:
         if found == sha256:
             return folder, "the same files", lacking

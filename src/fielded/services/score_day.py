@@ -11,8 +11,8 @@ goes on from there:
 4. the event `day_scored` is written.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -118,7 +118,8 @@ def _write(
         predictions = stack.enter_context(workplace.ledger.prediction_files(run.day, files_name))
         quarantine = stack.enter_context(workplace.ledger.quarantine_files(run.day, files_name))
         done = 0
-        for scored, refused in _scored(workplace, run, scorer, population, size):
+        batches = stack.enter_context(closing(_scored(workplace, run, scorer, population, size)))
+        for scored, refused in batches:
             predictions.write(scored)
             quarantine.write(refused)
             done += scored.num_rows + refused.num_rows
@@ -140,7 +141,7 @@ def _write(
 
 def _scored(
     workplace: Workplace, run: Run, scorer: Scorer, population: OpenPopulation, size: Size
-) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+) -> Generator[tuple[pa.RecordBatch, pa.RecordBatch], None, None]:
     """Prediction and quarantine rows, batch by batch: one thread reads, others score, the caller writes."""
     deployment, site = workplace.deployment, workplace.site
     rules = Rules(deployment.subject, deployment.features, size.duplicates)
@@ -168,12 +169,13 @@ def _count_only(
 ) -> RunSummary:
     counts = dict.fromkeys((*DECISIONS, "quarantined"), 0)
     done = 0
-    for scored, refused in _scored(workplace, run, scorer, population, size):
-        for item in scored.column("decision").value_counts().to_pylist():
-            counts[item["values"]] += item["counts"]
-        counts["quarantined"] += refused.num_rows
-        done += scored.num_rows + refused.num_rows
-        progress(done, size.rows)
+    with closing(_scored(workplace, run, scorer, population, size)) as batches:
+        for scored, refused in batches:
+            for item in scored.column("decision").value_counts().to_pylist():
+                counts[item["values"]] += item["counts"]
+            counts["quarantined"] += refused.num_rows
+            done += scored.num_rows + refused.num_rows
+            progress(done, size.rows)
     check_account(size.rows, sum(counts[name] for name in DECISIONS), counts["quarantined"])
     check_quarantine(size.rows, counts["quarantined"], workplace.deployment.batch.quarantine_limit)
     return _summary(workplace, run, "dry run", counts, size.rows)

@@ -134,7 +134,8 @@ class DataFiles:
                 partition_values=self._values,
                 modification_time=int(status.st_mtime * 1000),
                 data_change=True,
-                stats=json.dumps(_statistics(footer)),
+                # Not escaped: deltalake reads the escapes of characters past U+1FFFF as other characters.
+                stats=json.dumps(_statistics(footer), ensure_ascii=False),
             )
         )
 

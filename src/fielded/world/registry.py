@@ -127,11 +127,13 @@ class Registry:
         """Copy the version's files into the folder `into`, which must not exist yet.
 
         Raises:
+            NotRegistered: there is no such version.
+            Unreachable: the registry does not answer.
             ArtifactGone: the files are not where the registry says.
         """
+        source = self._source(model)
         landing = into.with_name(f"{into.name}.landing")
         try:
-            source = self._client.get_model_version_download_uri(model.name, model.version)
             landing.mkdir(parents=True)
             got = mlflow.artifacts.download_artifacts(
                 artifact_uri=source, dst_path=str(landing), tracking_uri=self._uri, registry_uri=self._uri
@@ -151,6 +153,14 @@ class Registry:
             with contextlib.suppress(OSError):
                 shutil.rmtree(landing)
         return into
+
+    def _source(self, model: RegisteredVersion) -> str:
+        try:
+            return str(self._client.get_model_version_download_uri(model.name, model.version))
+        except MlflowException as error:
+            if _absent(error):
+                raise NotRegistered(f"model {model.name}: got no version {model.version}, expected one") from None
+            raise self._unreachable(error) from error
 
     def _unreachable(self, error: MlflowException) -> Unreachable:
         return Unreachable(

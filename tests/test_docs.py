@@ -1,0 +1,95 @@
+"""The documents' commands run, their links lead somewhere, and what they list is what there is."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fielded.definition.deployment import Batch, Decision, Document, Feature, People
+from fielded.definition.site import Site
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+MAKE = (ROOT / "Makefile").read_text()
+
+
+def commands(page: Path) -> list[str]:
+    blocks = re.findall(r"```console\n(.*?)```", page.read_text(), re.DOTALL)
+    return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+
+
+def test_every_command_of_the_readme_runs(tmp_path: Path) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    listed = commands(ROOT / "README.md")
+    assert len(listed) >= 8
+    script = []
+    for command in listed:
+        if command.startswith("make "):  # the harness of this very test; what it calls is run instead
+            target = command.split()[1]
+            assert re.search(rf"^{target}:", MAKE, re.MULTILINE), command
+            script += ["fielded demo"] if target == "demo" else []
+        else:
+            script.append(command)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("FIELDED_")}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    done = subprocess.run(
+        ["bash", "-e", "-c", "\n".join(script)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    shown = (ROOT / "README.md").read_text()
+    steps = re.findall(r"^\d+\. [a-z ]+$", done.stdout, re.MULTILINE)
+    assert len(steps) == 9
+    for step in steps:
+        assert step in shown, "the README shows another demo"
+    assert "20,000 open orders = 19,906 scored + 94 quarantined" in done.stdout
+    assert "replay\n   exact: " in done.stdout
+    assert "already done" in done.stdout, "the third command of the README scores nothing"
+    assert "dry run" in done.stdout
+    assert (tmp_path / "engine_watch" / "deployment.yaml").is_file()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_definition_page_lists_every_field() -> None:
+    page = (ROOT / "docs" / "definition.md").read_text()
+    for kind in (Document, Feature, Decision, Batch, People, Site):
+        for field in kind.__dataclass_fields__:
+            assert re.search(rf"`(\w+\.)?{field}[`.]", page), f"{kind.__name__}.{field} is not on the page"
+
+
+def test_the_batch_page_lists_every_column_and_kind_of_event() -> None:
+    from fielded.decisions.rows import predictions_schema, quarantine_schema  # noqa: PLC0415
+    from fielded.world.ledger import EVENTS  # noqa: PLC0415
+
+    page = (ROOT / "docs" / "batch.md").read_text()
+    for schema in (predictions_schema({}), quarantine_schema(), EVENTS):
+        for name in schema.names:
+            assert f"`{name}`" in page, name
+    source = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    kinds = set(re.findall(r'\n\s+kind="(\w+)",\n|KIND = "(\w+)"|_record\(workplace, run, "(\w+)"', source))
+    for kind in {name for found in kinds for name in found if name}:
+        assert f"`{kind}`" in page, kind
+
+
+def test_nothing_names_a_registry_host_or_a_path_of_a_machine() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    hosts = re.compile("|".join(["pypi" + r"\.org", "files" + r"\.pythonhosted", "/ro" + "ot/", "/ho" + r"me/\w"]))
+    for name in listed:
+        path = ROOT / name
+        if path.is_file() and path.suffix in {".py", ".md", ".toml", ".lock", ".yaml", ".cfg", ".txt", ""}:
+            assert not hosts.search(path.read_text(errors="ignore")), name
