@@ -121,8 +121,8 @@ def test_a_root_that_is_not_there_is_said_once(world: World) -> None:
 
 
 def test_columns_that_the_population_lacks_are_all_said(world: World) -> None:
-    select = POPULATION.replace('"order_id", "hours", ', "").replace('"month"', "month=_.opened_on")
-    world.define(population=select)
+    select = POPULATION.replace('"order_id", "hours", ', "").replace('"month", ', "")
+    world.define(population=select.replace("age=", "month=_.opened_on, age="))
     checks = _check(world)
     assert _failed(checks) == {"population"}
     assert set(_fields(checks["population"])) == {"order_id", "hours", "month"}

@@ -1,4 +1,4 @@
-"""`fielded new` to a passing `fielded check`: every blank is reported, and nothing but the blanks is in the way."""
+"""`fielded new` to a passing `fielded check`: every blank is reported, and only the blanks are in the way."""
 
 from dataclasses import replace
 from datetime import date

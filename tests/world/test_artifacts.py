@@ -10,7 +10,6 @@ import random
 import shutil
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -34,11 +33,6 @@ from fielded.world.registry import ArtifactGone, RegisteredVersion, Registry
 CHANCE = random.Random(0)
 
 
-class Half(mlflow.pyfunc.PythonModel):
-    def predict(self, context: Any, model_input: Any, params: Any = None) -> np.ndarray:  # noqa: ARG002
-        return np.full(len(model_input), 0.5)
-
-
 class Marking:
     """Its unpickling makes a folder."""
 
@@ -55,6 +49,11 @@ def pickled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frame = pd.DataFrame({"hours": [1.0, 2.0]})
     with warnings.catch_warnings():  # MLflow's hints to the author of a model
         warnings.simplefilter("ignore")
+
+        class Half(mlflow.pyfunc.PythonModel):
+            def predict(self, context, model_input, params=None):  # noqa: ANN001, ANN202, ARG002 - it reads hints
+                return np.full(len(model_input), 0.5)
+
         mlflow.pyfunc.save_model(
             str(folder),
             python_model=Half(),
@@ -108,7 +107,7 @@ def test_the_marker_of_these_tests_would_be_seen(registered: Any) -> None:
     """A control: without the comparison the changed pickle runs."""
     (registered.source / "python_model.pkl").write_bytes(evil(registered))
     folder, _ = registered.artifacts.take(registered.model)
-    with pytest.raises(Exception, match=r".*"):  # noqa: PT011 - what a folder made of a model's place raises
+    with pytest.raises(Exception, match=r".*"):
         load_model(folder, ModelRef(name="m", alias="production", previous_alias="previous"))
     assert registered.marker.exists()
 
@@ -244,11 +243,12 @@ from pathlib import Path
 from fielded.definition import Site
 from fielded.world.artifacts import Artifacts
 from fielded.world.registry import RegisteredVersion, Registry
-uri, cache, name, sha256, start = sys.argv[1:]
+uri, cache, name, sha256 = sys.argv[1:]
 site = Site(root=cache, tracking_uri=uri, artifact_root="none", cache=Path(cache))
 artifacts = Artifacts(site, Registry(site), os.urandom)
-while time.time() < float(start):
-    pass
+Path(cache, f"ready-{os.getpid()}").touch()
+while len(list(Path(cache).glob("ready-*"))) < 2:
+    time.sleep(0)
 for _ in range(3):
     print(artifacts.approved(RegisteredVersion(name, "1"), sha256))
 """
@@ -256,10 +256,8 @@ for _ in range(3):
 
 def test_two_processes_that_fetch_at_once_keep_one_copy(registered: Any) -> None:
     site, model = registered.site, registered.model
-    command = [
-        sys.executable, "-c", FETCH, site.tracking_uri, str(site.cache), model.name, registered.approved,
-        str(time.time() + 8),
-    ]  # fmt: skip
+    site.cache.mkdir()
+    command = [sys.executable, "-c", FETCH, site.tracking_uri, str(site.cache), model.name, registered.approved]
     racers = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)
     ]

@@ -13,6 +13,7 @@ from deltalake import DeltaTable
 
 from fielded.decisions.rows import GOLD_SOURCE, PARTITION, gold_rows, scores_schema
 from fielded.words.errors import WrongUse
+from fielded.words.overlap import ahead
 from fielded.world.data_files import DataFiles
 from fielded.world.workplace import Workplace
 
@@ -65,8 +66,9 @@ def publish(workplace: Workplace, run_id: str, day: date) -> bool:
         rows_per_file=workplace.site.file_rows,
         plain=_PLAIN,
     ) as files:
-        for batch in workplace.ledger.run_rows(run_id, day, GOLD_SOURCE):
-            files.write(gold_rows(batch, deployment, subject_type))
+        with ahead(workplace.ledger.run_rows(run_id, day, GOLD_SOURCE), 2) as batches:
+            for batch in batches:
+                files.write(gold_rows(batch, deployment, subject_type))
         files.close()
 
         def transactions(table: DeltaTable) -> Mapping[str, int] | None:

@@ -17,6 +17,8 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 
+from fielded.world.leaf_masks import leaf_masks
+
 Call = Callable[[pa.RecordBatch], np.ndarray]
 
 _WORDS = 10_000  # encoded words kept for a column; a stream of ever new words must not fill memory
@@ -40,12 +42,13 @@ def direct_path(estimator: Any, inputs: tuple[tuple[str, str], ...]) -> Call | N
     if fillers is None:
         return None
     width = max(part.stop for part in columns.output_indices_.values())
+    predict_proba = leaf_masks(last) or last.predict_proba
 
     def call(features: pa.RecordBatch) -> np.ndarray:
         matrix = np.empty((features.num_rows, width))
         for fill in fillers:
             fill(features, matrix)
-        return np.asarray(last.predict_proba(matrix))
+        return np.asarray(predict_proba(matrix))
 
     return call
 

@@ -51,6 +51,9 @@ def _files(table: DeltaTable, column: str, value: str, on: date | None) -> Itera
 
 def _rows_of_file(path: Path, day: date, column: str, value: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
+    wanted = pa.scalar(
+        value, pa.string()
+    )  # compared with a plain str, Arrow would import pandas to ask what it is
     with pq.ParquetFile(path, memory_map=True, pre_buffer=False) as file:
         place = file.metadata.schema.names.index(column)
         for group in range(file.metadata.num_row_groups):
@@ -58,9 +61,9 @@ def _rows_of_file(path: Path, day: date, column: str, value: str) -> list[dict[s
             if statistics is not None and statistics.has_min_max and not statistics.min <= value <= statistics.max:
                 continue
             searched = file.read_row_group(group, columns=[column], use_threads=False).column(0)
-            if not pc.any(pc.equal(searched, value)).as_py():
+            if not pc.any(pc.equal(searched, wanted)).as_py():
                 continue
             rows = file.read_row_group(group, use_threads=False)
-            hits = rows.filter(pc.equal(rows.column(column), value)).to_pylist()
+            hits = rows.filter(pc.equal(rows.column(column), wanted)).to_pylist()
             found += [{**row, PARTITION: day} for row in hits]
     return found

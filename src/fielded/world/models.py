@@ -26,7 +26,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import skops.io
-from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from threadpoolctl import threadpool_limits
 
@@ -63,6 +62,7 @@ SIGNATURE_TYPES = {
     "bool": ("boolean",),
 }
 _PANDAS = {"string": object}
+_INT32 = np.iinfo(np.int32)
 _NUMPY = {
     "double": np.float64,
     "float": np.float32,
@@ -235,7 +235,7 @@ def _look_before_loading(folder: Path) -> None:
 def _metadata(folder: Path) -> Model:
     try:
         return Model.load(str(folder))
-    except (MlflowException, OSError, ValueError, TypeError, KeyError) as error:
+    except Exception as error:  # whatever a damaged file makes YAML's or MLflow's parser raise
         raise Refused(f"MLmodel: cannot be read ({type(error).__name__})") from error
 
 
@@ -277,6 +277,11 @@ def _to_numpy(column: pa.Array, kind: str) -> np.ndarray:
     if kind == "string":
         return _text_to_objects(column)
     values: np.ndarray = column.to_numpy(zero_copy_only=False)
+    if kind == "integer" and len(values) and not _INT32.min <= values.min() <= values.max() <= _INT32.max:
+        raise Refused(
+            "features: got a whole number of more than 32 bits, expected at most 32 as in the model's signature. "
+            "Set `max`, or log the model with 64-bit integers"
+        )
     return values.astype(_NUMPY[kind], copy=False)
 
 

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,7 @@ class TestSize:
         "column",
         [
             pa.array([7.0, 7.0, 2.5, 2.5, 3e20, 3e20, 1.0]),
-            pa.array([datetime(2026, 3, 2, 1), datetime(2026, 3, 2, 1)], pa.timestamp("us")),
+            pa.array([datetime(2026, 3, 2, 1, tzinfo=UTC)] * 2, pa.timestamp("us", "UTC")),
             pa.array([10, 10, 11]),
             pa.array(["x", "x", None]),
         ],
