@@ -132,7 +132,7 @@ def test_a_valid_definition_comes_back_as_written(written: dict[str, Any]) -> No
     assert found["purpose"] == written["purpose"].strip()
     rationale = written["decision"]["rationale"].strip()
     assert found["decision"] == {**written["decision"], "rationale": rationale}
-    assert found["model"] == {**written["model"], "positive_class": None}
+    assert found["model"] == {**written["model"], "positive_class": None, "unsafe_pickle": False}
 
 
 def test_what_is_left_out_has_its_default() -> None:

@@ -14,7 +14,8 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -145,8 +146,8 @@ ELSEWHERE: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "no root to look into": (("audit", "find", "WO-00000007", "--json"), {"FIELDED_ROOT": "no/such/folder"}),
 }
 HERE = {
-    "score", "score of a refused day", "backfill in words", "backfill without approval", "check that fails",
-    "no driver", "no root",
+    "check", "check that fails", "score", "score of a refused day", "backfill in words",
+    "backfill without approval", "no driver", "no root",
 }  # fmt: skip
 
 

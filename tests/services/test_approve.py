@@ -20,7 +20,7 @@ def test_an_approval_says_who_approved_which_bytes(spare: Spare) -> None:
     assert approval.model == RegisteredVersion(spare.model, "2")
     (event,) = events(spare, "artifact_approved")
     assert (event["about"], event["actor"]) == (f"model {spare.model} version 2", "os:approver")
-    assert json.loads(event["details"]) == {"artifact_sha256": approval.sha256, "row_exact": approval.row_exact}
+    assert json.loads(event["details"]) == {"artifact_sha256": approval.sha256}
     assert approved_digest(spare.open().ledger, approval.model) == approval.sha256
 
 
@@ -60,6 +60,18 @@ def test_a_model_that_does_not_fit_the_definition_is_not_approved(bare: World) -
     with pytest.raises(Refused, match=r"features\.hours\.type"):
         approve(bare.open(), "2")
     assert tables_bytes(bare) == before
+
+
+def test_an_approval_of_what_cannot_be_scored_is_withdrawn(world: World) -> None:
+    version = RegisteredVersion(world.model, "2")
+    digest = approved_digest(world.open().ledger, version)
+    world.define(DEFINITION.replace("previous_alias: previous}", "previous_alias: previous, positive_class: 7}"))
+    with pytest.raises(Refused, match="positive_class"):
+        approve(world.open(), "2")
+    with pytest.raises(NotApproved):
+        approved_digest(world.open().ledger, version)
+    world.define()
+    assert approve(world.open(), "2").sha256 == approved_digest(world.open().ledger, version) == digest
 
 
 def test_a_classifier_that_gives_class_labels_is_not_approved(bare: World, store: Store) -> None:

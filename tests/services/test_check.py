@@ -157,7 +157,7 @@ def test_a_few_subjects_twice_pass_with_a_note_and_many_do_not(world: World) -> 
     assert _failed(checks) == {"population"}
     (finding,) = checks["population"].findings
     assert (finding.field, finding.expected) == ("order_id", "one row for each subject")
-    assert finding.got.startswith("60 subjects more than once (WO-")
+    assert finding.got == "60 subjects more than once"
 
 
 def test_everything_that_fails_is_said_at_once(spare: Spare) -> None:

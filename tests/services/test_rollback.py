@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from books import PREDICTIONS, assert_shown, clean, events, read
+from books import PREDICTIONS, assert_shown, clean, events, gold, read
 
 from conftest import DAY, DEFINITION, Spare
 from fielded.services.prepare_scorer import Scorers
@@ -34,9 +34,14 @@ def test_the_previous_version_scores_from_now_on_and_the_reason_is_kept(spare: S
 
 def test_a_rollback_can_be_rolled_back(spare: Spare) -> None:
     workplace, scorers = spare.scorers()
+    score_day(workplace, scorers, DAY)
     rollback(workplace, scorers, "there")
+    score_day(workplace, scorers, DAY)
     rollback(workplace, scorers, "and back")
     assert _aliases(spare) == {"production": "2", "previous": "1"}
+    summary = score_day(workplace, scorers, DAY)
+    assert_shown(spare, summary.run_id, clean(2000))
+    assert {row["model_version"] for row in gold(spare)} == {"2"}
     assert len(events(spare, "rolled_back")) == 2
 
 

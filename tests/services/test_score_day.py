@@ -29,6 +29,7 @@ from books import (
 from deltalake import DeltaTable
 
 from conftest import DAY, DEFINITION, POPULATION, Spare, Ticking, World, make_orders
+from fielded.services.approve import approve
 from fielded.services.publish import publish
 from fielded.services.score_day import score_day
 from fielded.words.digests import files_sha256, folder_sha256
@@ -198,12 +199,48 @@ def test_a_run_that_publishes_late_does_not_overwrite_a_later_one(world: World) 
     world.define(STRICTER)
     later = score_day(*world.scorers(), DAY)
     assert publish(world.open(), late, DAY) is False
-    world.define(DEFINITION)
-    resumed = score_day(*world.scorers(), DAY)
-    assert (resumed.run_id, resumed.state) == (late, "superseded")
-    assert_run(world, late, clean(2000))
     assert_shown(world, later.run_id, clean(2000))
-    assert score_day(*world.scorers(), DAY).state == "superseded"
+
+
+def test_going_back_to_an_earlier_definition_shows_its_scores_again(world: World) -> None:
+    first = score_day(*world.scorers(), DAY)
+    world.define(STRICTER)
+    second = score_day(*world.scorers(), DAY)
+    world.define(DEFINITION)
+    third = score_day(*world.scorers(), DAY)
+    assert third.state == "published"
+    assert len({first.run_id, second.run_id, third.run_id}) == 3
+    assert_shown(world, third.run_id, clean(2000))
+    again = score_day(*world.scorers(), DAY)
+    assert (again.run_id, again.state) == (third.run_id, "already done")
+
+
+def test_a_gold_table_that_was_lost_is_made_again_from_the_ledger(world: World) -> None:
+    summary = score_day(*world.scorers(), DAY)
+    shutil.rmtree(Path(world.site.root) / "gold")
+    assert score_day(*world.scorers(), DAY).run_id == summary.run_id
+    assert_shown(world, summary.run_id, clean(2000))
+
+
+def test_a_gold_table_of_another_ledger_is_refused(world: World) -> None:
+    score_day(*world.scorers(), DAY)
+    before = world.rows("gold.overrun_scores")
+    world.define(DEFINITION.replace("name: overrun\n", "name: other\n", 1))
+    for version in ("1", "2"):
+        approve(world.open(), version)
+    with pytest.raises(WrongUse, match="another ledger"):
+        score_day(*world.scorers(), DAY)
+    assert world.rows("gold.overrun_scores") == before
+
+
+def test_the_text_that_was_hashed_is_the_text_that_runs_and_is_recorded(world: World) -> None:
+    workplace, scorers = world.scorers()
+    (world.folder / "population.py").write_text("raise RuntimeError('edited while it was open')")
+    summary = score_day(workplace, scorers, DAY)
+    assert summary.population == 2000
+    (event,) = workplace.ledger.events_of("definition_recorded")
+    assert event["details"]["population.py"] == POPULATION
+    assert event["about"] == workplace.deployment.sha256
 
 
 def test_publishing_twice_changes_nothing(world: World) -> None:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Self
 
 from books import assert_run, assert_shown, faulty, gold, runs_of
 
@@ -56,9 +57,14 @@ class Racer:
     def said(self) -> list[str]:
         return self._process.stdout.readline().split()
 
-    def end(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._process.kill()
         self._process.communicate(timeout=60)
-        assert self._process.returncode == 0
+        assert kind is not None or self._process.returncode == 0
 
 
 def test_of_two_runs_at_once_each_is_in_the_ledger_once_and_gold_shows_the_later(world: World) -> None:
@@ -68,15 +74,13 @@ def test_of_two_runs_at_once_each_is_in_the_ledger_once_and_gold_shows_the_later
     for name in ("deployment.yaml", "population.py"):
         text = (world.folder / name).read_text()
         (other / name).write_text(text.replace("threshold: 0.65", "threshold: 0.7"))
-    racers = [Racer(world, [world.folder, other]) for _ in range(2)]
-    assert [racer.said() for racer in racers] == [["ready"]] * 2
     said = {}
-    for day in (*SAME, *DIFFERENT):
-        for racer, folder in zip(racers, (world.folder, world.folder if day in SAME else other), strict=True):
-            racer.start(folder, day)
-        said[day] = [racer.said() for racer in racers]
-    for racer in racers:
-        racer.end()
+    with Racer(world, [world.folder, other]) as one, Racer(world, [world.folder, other]) as two:
+        assert [one.said(), two.said()] == [["ready"], ["ready"]]
+        for day in (*SAME, *DIFFERENT):
+            one.start(world.folder, day)
+            two.start(world.folder if day in SAME else other, day)
+            said[day] = [one.said(), two.said()]
     ledger = world.open().ledger
     for day, answers in said.items():
         runs = {run for run, _ in answers}

@@ -224,12 +224,13 @@ class TestEvents:
             ledger.record(event, CHANCE.randbytes)
         assert len(ledger.events_of("k")) == 2
 
-    def test_are_given_oldest_first_across_days(self, ledger: Ledger) -> None:
+    def test_are_given_in_the_order_of_their_commits_whatever_the_clocks_say(self, ledger: Ledger) -> None:
         for days in (1, -40, 0):
             record(ledger, occurred_at=NOON + timedelta(days=days), details={"days": days})
         record(ledger, occurred_at=NOON + timedelta(microseconds=1), details={"days": 0.5})
         found = [event["details"]["days"] for event in ledger.events_of("day_scored")]
-        assert found == [-40, 0, 0.5, 1]
+        assert found == [1, -40, 0, 0.5]
+        assert [event["sequence"] for event in ledger.events_of("day_scored")] == [1, 2, 3, 4]
 
     def test_are_found_by_kind_and_by_what_they_are_about(self, ledger: Ledger) -> None:
         record(ledger)

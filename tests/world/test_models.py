@@ -25,7 +25,8 @@ from sklearn.tree import DecisionTreeClassifier
 from conftest import FEATURES, TRUSTED, make_pipeline
 from fielded.definition.deployment import Feature, ModelRef
 from fielded.words.errors import Finding, Refused
-from fielded.world.models import LoadedModel, describe, load_model, one_native_thread, signature_findings
+from fielded.world.model_files import describe, signature_findings
+from fielded.world.models import LoadedModel, load_model, one_native_thread
 
 REF = ModelRef(name="m", alias="production", previous_alias="previous")
 RNG = np.random.default_rng(0)
@@ -228,9 +229,23 @@ class TestFunctionsThatAreNoClassifier:
         expected = 1 / (1 + np.exp(-PLAIN.hours.to_numpy()))
         assert loaded.predict(batch_of(PLAIN)).tolist() == expected.tolist()
 
-    def test_of_two_columns_the_second_is_the_probability(self, tmp_path: Path) -> None:
+    def test_of_two_columns_without_names_none_is_guessed(self, tmp_path: Path) -> None:
         folder = save_function(tmp_path / "model", lambda frame: np.tile([0.75, 0.25], (len(frame), 1)))
-        assert set(load_model(folder, REF).predict(batch_of(PLAIN))) == {0.25}
+        with pytest.raises(Refused, match=r"got shape \(\d+, 2\)"):
+            load_model(folder, REF)
+
+    def test_of_named_columns_the_positive_class_is_taken(self, tmp_path: Path) -> None:
+        def answer(frame: pd.DataFrame) -> pd.DataFrame:
+            return pd.DataFrame({"yes": np.full(len(frame), 0.25), "no": np.full(len(frame), 0.75)})
+
+        ref = ModelRef(name="m", alias="production", previous_alias="previous", positive_class="yes")
+        loaded = load_model(save_function(tmp_path / "model", answer), ref)
+        assert set(loaded.predict(batch_of(PLAIN))) == {0.25}
+
+    def test_labels_that_come_as_floats_are_refused(self, tmp_path: Path) -> None:
+        folder = save_function(tmp_path / "model", lambda frame: (frame["hours"] > 0).to_numpy().astype(float))
+        with pytest.raises(Refused, match="not labels"):
+            load_model(folder, REF)
 
     @pytest.mark.parametrize(
         "answer",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from fielded.words.errors import Refused
+from fielded.words.errors import FieldedError, Refused
 
 Predict = Callable[[pa.RecordBatch], np.ndarray]
 
@@ -59,9 +59,7 @@ class Scorer:
         Raises:
             Refused: the model gave something that is not one probability per row.
         """
-        scores = (
-            check_probabilities(self.predict(features), features.num_rows) if features.num_rows else np.empty(0)
-        )
+        scores = self._scores(features) if features.num_rows else np.empty(0)
         flags = scores >= self.threshold
         return pa.RecordBatch.from_arrays(
             [
@@ -71,6 +69,18 @@ class Scorer:
             ],
             schema=PREDICTION,
         )
+
+    def _scores(self, features: pa.RecordBatch) -> np.ndarray:
+        try:
+            output = self.predict(features)
+        except FieldedError:
+            raise
+        except Exception as error:  # its text may hold a row's values
+            raise Refused(
+                f"model {self.model_name} version {self.model_version}: got {type(error).__name__} while scoring, "
+                "expected a probability per row. Give the definition's rules what the model cannot take"
+            ) from error
+        return check_probabilities(output, features.num_rows)
 
 
 def decide(scores: np.ndarray, threshold: float, band: tuple[float, float]) -> np.ndarray:

@@ -114,6 +114,7 @@ class ModelRef:
     alias: Alias
     previous_alias: Alias
     positive_class: str | int | StrictBool | None = None
+    unsafe_pickle: StrictBool = False
 
 
 @dataclass(frozen=True, kw_only=True, config=_CONFIG)
@@ -262,7 +263,9 @@ class Deployment(Document):
     Attributes:
         folder: where deployment.yaml and population.py lie.
         sha256: digest of those two files (`words.digests.listing_sha256`).
+        texts: their texts as they were hashed, by file name.
     """
 
     folder: Path
     sha256: str
+    texts: Mapping[str, str]

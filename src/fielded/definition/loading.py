@@ -1,14 +1,15 @@
 """A deployment folder to one frozen `Deployment`, or every error in it."""
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from fielded.definition.consistency import problems
 from fielded.definition.deployment import Deployment, Document
-from fielded.definition.reading import findings_of, line_of, plain, read_yaml
-from fielded.words.digests import files_sha256
+from fielded.definition.reading import findings_of, line_of, parse_yaml, plain, read_text
+from fielded.words.digests import texts_sha256
 from fielded.words.errors import DefinitionError, Finding
 
 FILE = "deployment.yaml"
@@ -22,7 +23,8 @@ def load_deployment(folder: Path) -> Deployment:
     Raises:
         DefinitionError: all that is wrong with it, each with file, line, field, got, expected.
     """
-    source = read_yaml(folder / FILE)
+    text = read_text(folder / FILE)
+    source = parse_yaml(folder / FILE, text)
     raw = plain(source)
     findings: list[Finding] = []
     document: Document | None = None
@@ -41,8 +43,23 @@ def load_deployment(folder: Path) -> Deployment:
         )
     if findings or document is None:
         raise DefinitionError(findings)
-    digest = files_sha256(folder, [FILE, document.population.file])
-    return Deployment(**vars_of(document), folder=folder.resolve(), sha256=digest)
+    # Each file is read once: what is hashed is what is parsed, run and recorded, whatever happens to the folder.
+    texts = {FILE: text, document.population.file: read_text(folder / document.population.file)}
+    digest = texts_sha256(texts)
+    return Deployment(**vars_of(document), folder=folder.resolve(), sha256=digest, texts=MappingProxyType(texts))
+
+
+def parse_document(text: str) -> Document:
+    """A deployment.yaml that was valid when it was recorded.
+
+    Raises:
+        DefinitionError: this release cannot read it any more.
+    """
+    source = parse_yaml(Path(FILE), text)
+    try:
+        return _DOCUMENT.validate_python(plain(source))
+    except ValidationError as error:
+        raise DefinitionError(findings_of(error, source, FILE, "")) from None
 
 
 def vars_of(document: Document) -> dict[str, Any]:

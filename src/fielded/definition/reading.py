@@ -29,7 +29,11 @@ def read_yaml(path: Path) -> CommentedMap:
     Raises:
         DefinitionError: not there, not readable, not YAML, not a mapping, or a key twice.
     """
-    text = _text(path)
+    return parse_yaml(path, read_text(path))
+
+
+def parse_yaml(path: Path, text: str) -> CommentedMap:
+    """The mapping in a YAML text that was read from `path`; see `read_yaml`."""
     try:
         with warnings.catch_warnings(record=True):  # the parser's advice on YAML 1.1 and anchors
             document = YAML(typ="rt", pure=True).load(StringIO(text))
@@ -76,11 +80,16 @@ def _parts(value: Any) -> list[Any]:
     return list(value) if isinstance(value, CommentedSeq | tuple) else []
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A file's text, line ends as they are.
+
+    Raises:
+        DefinitionError: not there, too large, or not UTF-8.
+    """
     try:
         if path.stat().st_size > MAX_BYTES:
             raise DefinitionError([Finding(path.name, "(file)", "over 1 MiB", "at most 1 MiB")])
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8")
     except FileNotFoundError:
         step = "Go to the deployment's folder, name it with -d, or make one with `fielded new NAME`"
         raise DefinitionError([Finding(str(path), "(file)", "nothing", "a file", step)]) from None

@@ -3,7 +3,8 @@
 from fielded.decisions.scoring import Scorer
 from fielded.services.approve import approved_digest
 from fielded.words.errors import Refused
-from fielded.world.models import describe, load_model, signature_findings
+from fielded.world.model_files import describe, signature_findings
+from fielded.world.models import load_model
 from fielded.world.registry import RegisteredVersion
 from fielded.world.workplace import Workplace
 

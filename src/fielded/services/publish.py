@@ -17,6 +17,7 @@ from fielded.words.overlap import ahead
 from fielded.world.data_files import DataFiles
 from fielded.world.workplace import Workplace
 
+_OWNER = "Published by fielded from the ledger "
 _PLAIN = frozenset({"request_id"})
 
 
@@ -24,11 +25,18 @@ def prepare_gold(workplace: Workplace, subject_type: pa.DataType) -> None:
     """Make the gold table if it is missing; refuse one whose columns do not fit.
 
     Raises:
-        WrongUse: the table has other columns or types than the definition asks for.
+        WrongUse: the table belongs to another ledger, whose runs are numbered by themselves, or has other
+            columns or types than the definition asks for.
     """
     deployment = workplace.deployment
     wanted = scores_schema(deployment, subject_type)
-    table = workplace.tables.ensure(deployment.batch.output, wanted, partition=PARTITION)
+    owner = f"{_OWNER}{workplace.ledger.identity()}"
+    table = workplace.tables.ensure(deployment.batch.output, wanted, partition=PARTITION, description=owner)
+    if table.metadata().description != owner:
+        raise WrongUse(
+            f"batch.output: got {deployment.batch.output}, which another ledger or another tool writes, expected "
+            "a table of this deployment's own. Name another output table"
+        )
     held = pa.schema(table.schema().to_arrow())
     for field in wanted:
         found = held.field(field.name).type if field.name in held.names else None

@@ -5,16 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import pyarrow as pa
-from ruamel.yaml import YAML
-
-from fielded.decisions.scoring import DECISIONS, decide
-from fielded.definition.deployment import ModelRef
-from fielded.definition.loading import FILE
+from fielded.decisions.scoring import Scorer
+from fielded.definition.deployment import Document
+from fielded.definition.loading import FILE, parse_document
 from fielded.services.audit import show
-from fielded.words.errors import Unreachable
+from fielded.words.digests import texts_sha256
+from fielded.words.errors import Refused, Unreachable
 from fielded.world.ledger_tables import ledger_tables
-from fielded.world.models import LoadedModel, load_model, one_native_thread
+from fielded.world.models import features_of, load_model, one_native_thread
 from fielded.world.registry import ArtifactGone, NotRegistered, RegisteredVersion
 from fielded.world.workplace import Workplace
 
@@ -27,7 +25,8 @@ class Replay:
 
     Attributes:
         request_id: of the prediction.
-        outcome: `exact` only if score and decision are the same to the last bit.
+        outcome: `exact` only if the score is the same to the last bit, and flag, decision, threshold and band
+            are those of the definition that the row names.
         model: version that scored it.
         stored: score in the ledger.
         replayed: score now; None where there was nothing to load.
@@ -61,20 +60,34 @@ def replay(workplace: Workplace, request_id: str) -> Replay:
             request_id=request_id, outcome=lacking, model=str(model), stored=row["score"], replayed=None,
             registry=registry,
         )  # fmt: skip
-    loaded = load_model(folder, _model_ref(workplace, row))
+    recorded = _recorded(workplace, row)
+    loaded = load_model(folder, recorded.model)
+    scorer = Scorer(
+        model_name=model.name,
+        model_version=model.version,
+        artifact_sha256=row["artifact_sha256"],
+        definition_sha256=row["definition_sha256"],
+        threshold=recorded.decision.threshold,
+        band=recorded.decision.review_band,
+        predict=loaded.predict,
+    )
     with one_native_thread():
-        again = loaded.predict(_features(row["features"], loaded))
-    band = (row["band_low"], row["band_high"])
-    decision = DECISIONS[decide(again, row["threshold"], band)[0]]
-    same = struct.pack(">d", again[0]) == struct.pack(">d", row["score"]) and decision == row["decision"]
+        again = scorer.score(features_of(row["features"], loaded.described.inputs)).to_pylist()[0]
+    decided = (row["flag"], row["decision"], row["threshold"], (row["band_low"], row["band_high"]))
+    same = _bits(again["score"]) == _bits(row["score"])
+    same &= decided == (again["flag"], again["decision"], scorer.threshold, tuple(scorer.band))
     return Replay(
         request_id=request_id,
         outcome="exact" if same else "differs",
         model=str(model),
         stored=row["score"],
-        replayed=float(again[0]),
+        replayed=again["score"],
         registry=registry,
     )
+
+
+def _bits(score: float) -> bytes:
+    return struct.pack(">d", score)
 
 
 def _files(workplace: Workplace, model: RegisteredVersion, sha256: str) -> tuple[Path | None, str, Outcome]:
@@ -97,18 +110,12 @@ def _files(workplace: Workplace, model: RegisteredVersion, sha256: str) -> tuple
     return held, f"{registry}; the site's verified copy was used" if held else registry, lacking
 
 
-def _model_ref(workplace: Workplace, row: dict[str, Any]) -> ModelRef:
-    """The model section of the definition that the row names, as the ledger recorded it."""
-    recorded = workplace.ledger.events_of("definition_recorded", row["definition_sha256"])
-    if not recorded:
-        return workplace.deployment.model
-    document = YAML(typ="safe", pure=True).load(recorded[-1]["details"][FILE])
-    return ModelRef(**document["model"])
-
-
-def _features(stored: dict[str, Any], loaded: LoadedModel) -> pa.RecordBatch:
-    """One stored row in the model's order."""
-    types = {"string": pa.string(), "boolean": pa.bool_(), "long": pa.int64(), "integer": pa.int64()}
-    names = [name for name, _ in loaded.described.inputs]
-    arrays = [pa.array([stored[name]], types.get(kind, pa.float64())) for name, kind in loaded.described.inputs]
-    return pa.RecordBatch.from_arrays(arrays, names=names)
+def _recorded(workplace: Workplace, row: dict[str, Any]) -> Document:
+    """The definition that the row names, as the ledger recorded it."""
+    sha256 = row["definition_sha256"]
+    for event in workplace.ledger.events_of("definition_recorded", sha256):
+        if texts_sha256(event["details"]) == sha256:
+            return parse_document(event["details"][FILE])
+    if workplace.deployment.sha256 == sha256:
+        return workplace.deployment
+    raise Refused(f"definition {sha256}: got no text of it in the ledger, expected the one that scored this row")

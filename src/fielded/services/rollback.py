@@ -8,6 +8,8 @@ from fielded.words.errors import Refused
 from fielded.world.ledger import Event
 from fielded.world.workplace import Workplace
 
+STARTED, DONE = "rollback_started", "rolled_back"
+
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
@@ -27,29 +29,45 @@ class Rollback:
 def rollback(workplace: Workplace, scorers: Scorers, reason: str) -> Rollback:
     """Exchange the definition's `alias` and `previous_alias`, after the previous version was seen to load.
 
+    The intent is on record before an alias moves, and the completion after; a rollback that died between them
+    is completed by the next call, whatever the aliases stand on by then.
+
     Raises:
         Refused: both aliases stand on one version.
         NotApproved: the previous version was never approved.
         ArtifactChanged: its files are not the approved ones.
     """
     ref = workplace.deployment.model
-    current = workplace.registry.resolve(ref.name, ref.alias)
-    previous = workplace.registry.resolve(ref.name, ref.previous_alias)
-    if current == previous:
-        raise Refused(
-            f"{ref.previous_alias}: got {previous}, as `{ref.alias}`, expected another version to go back to"
-        )
-    scorers.get(previous, approved_digest(workplace.ledger, previous))
-    workplace.registry.point(ref.name, ref.alias, previous.version)
-    workplace.registry.point(ref.name, ref.previous_alias, current.version)
-    workplace.ledger.record(
-        Event(
-            kind="rolled_back",
-            about=f"model {ref.name}",
-            actor=workplace.user,
-            occurred_at=workplace.clock(),
-            details={"from": current.version, "to": previous.version, "reason": reason},
-        ),
-        workplace.random_bytes,
+    intent = _open_intent(workplace)
+    if intent is None:
+        current = workplace.registry.resolve(ref.name, ref.alias)
+        previous = workplace.registry.resolve(ref.name, ref.previous_alias)
+        if current == previous:
+            raise Refused(
+                f"{ref.previous_alias}: got {previous}, as `{ref.alias}`, expected another version to go back to"
+            )
+        intent = {"from": current.version, "to": previous.version, "reason": reason}
+        scorers.get(previous, approved_digest(workplace.ledger, previous))
+        _record(workplace, STARTED, intent)
+    workplace.registry.point(ref.name, ref.alias, intent["to"])
+    workplace.registry.point(ref.name, ref.previous_alias, intent["from"])
+    _record(workplace, DONE, intent)
+    return Rollback(ref.name, intent["from"], intent["to"])
+
+
+def _open_intent(workplace: Workplace) -> dict[str, str] | None:
+    """What a rollback that died had begun, if the last one did."""
+    about = f"model {workplace.deployment.model.name}"
+    events = workplace.ledger.events_of({STARTED, DONE}, about)
+    return events[-1]["details"] if events and events[-1]["kind"] == STARTED else None
+
+
+def _record(workplace: Workplace, kind: str, details: dict[str, str]) -> None:
+    event = Event(
+        kind=kind,
+        about=f"model {workplace.deployment.model.name}",
+        actor=workplace.user,
+        occurred_at=workplace.clock(),
+        details=details,
     )
-    return Rollback(ref.name, current.version, previous.version)
+    workplace.ledger.record(event, workplace.random_bytes)

@@ -11,6 +11,7 @@ goes on from there:
 4. the event `day_scored` is written.
 """
 
+import itertools
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -23,7 +24,6 @@ from fielded.decisions.rows import Stamp, prediction_rows, quarantine_rows
 from fielded.decisions.rules import Rules, Sorted
 from fielded.decisions.runs import RunSummary, State, check_account, check_quarantine, run_id
 from fielded.decisions.scoring import DECISIONS, Scorer
-from fielded.definition.loading import FILE
 from fielded.services.prepare_scorer import Scorers, resolve
 from fielded.services.publish import prepare_gold, publish
 from fielded.words.errors import RunRefused
@@ -79,18 +79,27 @@ def score_day(
         return _score(workplace, scorers, run, progress, write=False)
     if workplace.ledger.place_of(run.id) is None:
         return _score(workplace, scorers, run, progress, write=True)
-    return _finish(workplace, run, population=None)
+    return _resume(workplace, run)
 
 
 def plan_run(workplace: Workplace, day: date, again: str = "") -> Run:
-    """Resolve the alias once, pin the input tables, and name the work."""
+    """Resolve the alias once, pin the input tables, and name the work.
+
+    Work whose rows are in the ledger already, but under those of a later run of the day, is done anew under
+    its next name: after a rollback the day must show the version that was gone back to.
+    """
     started = workplace.clock()
     model, sha256 = resolve(workplace)
     inputs = {name: workplace.tables.pin(table) for name, table in workplace.deployment.population.tables.items()}
     identities = {name: f"{pinned.table.metadata().id}@{pinned.version}" for name, pinned in inputs.items()}
     named = {"name": model.name, "version": model.version, "artifact_sha256": sha256}
-    work = run_id(workplace.deployment, day, named, identities, again)
-    return Run(id=work, day=day, model=model, sha256=sha256, inputs=inputs, started=started)
+    latest = workplace.ledger.latest_place(day)
+    for turn in itertools.count():
+        token = again if turn == 0 else f"{again}/{turn}"
+        work = run_id(workplace.deployment, day, named, identities, token)
+        if workplace.ledger.place_of(work) in (None, latest):
+            return Run(id=work, day=day, model=model, sha256=sha256, inputs=inputs, started=started)
+    raise AssertionError  # itertools.count has no end
 
 
 def _score(workplace: Workplace, scorers: Scorers, run: Run, progress: Progress, *, write: bool) -> RunSummary:
@@ -104,7 +113,7 @@ def _score(workplace: Workplace, scorers: Scorers, run: Run, progress: Progress,
         workplace.ledger.prepare(deployment)
         prepare_gold(workplace, gold_subject_type(population.schema.field(deployment.subject).type))
         _write(workplace, run, scorer, population, size, progress)
-    return _finish(workplace, run, population=size.rows)
+    return _finish(workplace, run, size.rows)
 
 
 def _write(
@@ -181,29 +190,29 @@ def _count_only(
     return _summary(workplace, run, "dry run", counts, size.rows)
 
 
-def _finish(workplace: Workplace, run: Run, population: int | None) -> RunSummary:
-    """Publish a run that is in the ledger, and say so. `population` is None where an earlier run wrote it."""
+def _resume(workplace: Workplace, run: Run) -> RunSummary:
+    """Go on with a run whose rows an earlier process left in the ledger; nothing is scored again."""
+    deployment = workplace.deployment
     finished = workplace.ledger.events_of("day_scored", run.id)
-    if population is None and finished:
+    if finished and workplace.tables.find(deployment.batch.output) is not None:
         shown = publish(workplace, run.id, run.day)
-        details = finished[-1]["details"]
-        seconds = (workplace.clock() - run.started).total_seconds()
         state: State = "already done" if shown else "superseded"
-        return RunSummary(**{**details, "day": run.day, "state": state, "seconds": seconds})
+        seconds = (workplace.clock() - run.started).total_seconds()
+        return RunSummary(**{**finished[-1]["details"], "day": run.day, "state": state, "seconds": seconds})
+    with workplace.engine.open(load_population(deployment), run.inputs, run.day) as population:
+        prepare_gold(workplace, gold_subject_type(population.schema.field(deployment.subject).type))
+        rows = population.size(deployment.subject).rows
+    return _finish(workplace, run, rows)
+
+
+def _finish(workplace: Workplace, run: Run, population: int) -> RunSummary:
+    """Publish a run whose rows are in the ledger, and say so."""
     counts = workplace.ledger.count_run(run.id, run.day)
-    if population is None:
-        population = _recount(workplace, run)
     check_account(population, sum(counts.get(name, 0) for name in DECISIONS), counts["quarantined"])
     shown = publish(workplace, run.id, run.day)
     summary = _summary(workplace, run, "published" if shown else "superseded", counts, population)
     _record(workplace, run, "day_scored", summary.as_dict())
     return summary
-
-
-def _recount(workplace: Workplace, run: Run) -> int:
-    function = load_population(workplace.deployment)
-    with workplace.engine.open(function, run.inputs, run.day) as population:
-        return population.size(workplace.deployment.subject).rows
 
 
 def _summary(workplace: Workplace, run: Run, state: State, counts: dict[str, int], population: int) -> RunSummary:
@@ -238,13 +247,12 @@ def _record(workplace: Workplace, run: Run, kind: str, details: dict[str, object
 def _record_definition(workplace: Workplace) -> None:
     """Keep the text behind the digest that every row carries: years later the folder may be gone."""
     deployment = workplace.deployment
-    names = (FILE, deployment.population.file)
     event = Event(
         kind="definition_recorded",
         about=deployment.sha256,
         actor=workplace.user,
         occurred_at=workplace.clock(),
-        details={name: (deployment.folder / name).read_text(encoding="utf-8") for name in names},
+        details=dict(deployment.texts),
         once=f"definition/{deployment.sha256}",
     )
     workplace.ledger.record(event, workplace.random_bytes)

@@ -71,6 +71,11 @@ def files_sha256(folder: Path, names: Iterable[str]) -> str:
     return listing_sha256({name: file_sha256(folder / name) for name in names})
 
 
+def texts_sha256(texts: Mapping[str, str]) -> str:
+    """Digest of files whose texts (UTF-8) were read already: name -> text."""
+    return listing_sha256({name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()})
+
+
 def canonical_json(value: Any) -> str:
     """One text for one value: sorted keys, no spaces, no NaN (RFC 8785 in all that our values use)."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

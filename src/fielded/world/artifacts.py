@@ -4,6 +4,7 @@ The bytes that are hashed are the bytes that are loaded: files are copied into t
 then hashed there. A copy is named by its digest and hashed again each time it is used. (SI-7, SR-4)
 """
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -56,20 +57,14 @@ class Artifacts:
                 return folder
         except (OSError, ValueError):
             pass  # unreadable or grown a link: no longer what was approved
-        if folder.exists():
-            shutil.rmtree(folder)
+        with contextlib.suppress(FileNotFoundError):  # put aside, not away: it may be evidence
+            folder.rename(self._folder / f"altered-{sha256[:16]}-{self._random_bytes(4).hex()}")
         return None
 
     def take(self, model: RegisteredVersion) -> tuple[Path, str]:
         """Copy the registry's files now, whatever was approved. Returns folder and digest."""
         copy, found = self._copy(model)
         return self._keep(copy, found), found
-
-    def registry_digest(self, model: RegisteredVersion) -> str:
-        """Digest of what the registry holds now."""
-        copy, found = self._copy(model)
-        shutil.rmtree(copy)
-        return found
 
     def _copy(self, model: RegisteredVersion) -> tuple[Path, str]:
         self._folder.mkdir(parents=True, exist_ok=True)

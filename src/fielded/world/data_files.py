@@ -119,8 +119,8 @@ class DataFiles:
             return
         try:
             writer.close()
-            _sync(path)
-            _sync(path.parent)
+            sync(path)
+            sync(path.parent)
         except OSError as error:
             raise Unreachable(f"{self._folder.name}: cannot be written ({error.strerror or error})") from error
         self._writer, self._count = None, 0
@@ -140,7 +140,8 @@ class DataFiles:
         )
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Put a file or a folder's entries on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -22,7 +22,7 @@ from fielded.world.leaf_masks import leaf_masks
 Call = Callable[[pa.RecordBatch], np.ndarray]
 
 _WORDS = 10_000  # encoded words kept for a column; a stream of ever new words must not fill memory
-_EXACT = ("double", "long", "integer", "boolean")  # MLflow types whose values a float64 column takes as they are
+_EXACT = ("double", "long", "boolean")  # MLflow types whose values a float64 column takes as they are
 _UNSEEN = "\x00 no category is called this"
 
 
@@ -72,7 +72,7 @@ def _same(direct: Call, ordinary: Call, probe: pa.RecordBatch) -> bool:
         except ValueError:
             return True
         return False
-    return bool(direct(probe).tobytes() == np.ascontiguousarray(expected).tobytes())
+    return bool(direct(probe).tobytes() == np.ascontiguousarray(np.asarray(expected)).tobytes())
 
 
 _Fill = Callable[[pa.RecordBatch, np.ndarray], None]

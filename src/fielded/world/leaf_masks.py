@@ -92,13 +92,13 @@ class _Forest:
         missing = np.isnan(column)
         if missing.any():
             ranks[missing] = len(cuts) + 1
-        return ranks
+        return np.asarray(ranks)
 
 
 def _lowest_bit_table() -> np.ndarray:
     numbers = np.arange(1 << 16, dtype=np.int64)
     numbers[0] = 1
-    return np.log2(numbers & -numbers).astype(np.intp)
+    return np.asarray(np.log2(numbers & -numbers), dtype=np.intp)
 
 
 _LOWEST_OF_16 = _lowest_bit_table()
@@ -107,9 +107,9 @@ _LOWEST_OF_16 = _lowest_bit_table()
 def _lowest_bit(lane: np.ndarray) -> np.ndarray:
     """Place of the lowest bit set, for each entry of an unsigned vector in which none is zero."""
     if lane.dtype == np.uint16:
-        return _LOWEST_OF_16.take(lane, mode="clip")
+        return np.asarray(_LOWEST_OF_16.take(lane, mode="clip"))
     lowest = lane & (~lane + lane.dtype.type(1))
-    return (lowest.astype(np.float64).view(np.int64) >> 52) - 1023  # the exponent of a power of two
+    return np.asarray((lowest.astype(np.float64).view(np.int64) >> 52) - 1023)  # the exponent of a power of two
 
 
 def _forest(trees: list[np.ndarray], features: int) -> _Forest | None:
@@ -143,7 +143,7 @@ def _all_possible(cuts: np.ndarray) -> np.ndarray:
 def _enter(
     nodes: np.ndarray, shift: int, thresholds: list[np.ndarray], tables: dict[int, np.ndarray]
 ) -> np.ndarray:
-    """Enter one tree, whose lane starts at bit `shift`, into its group's tables; its leaf values left to right."""
+    """Enter one tree, whose lane starts at bit `shift`, into its tables; its leaf values left to right."""
     leaves: list[float] = []
 
     def visit(place: int) -> int:
@@ -168,7 +168,7 @@ def _enter(
 
 
 def _probes(forest: _Forest, features: int) -> np.ndarray:
-    """Rows at, just below and just above the model's own thresholds, with missing and endless values among them."""
+    """Rows at, just below and just above the model's own thresholds, with missing values among them."""
     chance = np.random.default_rng(0)  # fixed: the same model is always tried on the same rows
     rows = np.empty((_PROBES, features))
     for feature in range(features):

@@ -8,6 +8,7 @@ get two numbers; and the gold table follows the highest number (`services.publis
 
 import json
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -20,7 +21,7 @@ from deltalake import DeltaTable, write_deltalake
 from fielded.decisions.rows import PARTITION, TIMESTAMP, predictions_schema, quarantine_schema
 from fielded.definition.deployment import Deployment
 from fielded.definition.site import Site
-from fielded.words.errors import WrongUse
+from fielded.words.errors import Unreachable, WrongUse
 from fielded.words.identifiers import RandomBytes, uuid7
 from fielded.world.data_files import DataFiles
 from fielded.world.delta_reading import dataset_of, stream
@@ -29,6 +30,7 @@ from fielded.world.tables import DeltaTables
 
 EVENTS = pa.schema(
     [
+        ("sequence", pa.int64()),  # 1, 2, 3, ... in the order of the commits: clocks differ between hosts
         ("event_id", pa.string()),
         ("kind", pa.string()),
         ("about", pa.string()),
@@ -39,6 +41,8 @@ EVENTS = pa.schema(
     ]
 )
 
+_SEQUENCE = "events"  # application transaction that numbers them
+_TURNS = 50
 _PLAIN = frozenset({"request_id", "subject", "score"})
 
 
@@ -112,6 +116,15 @@ class Ledger:
             rows_per_file=self._file_rows, plain=_PLAIN,
         )  # fmt: skip
 
+    def identity(self) -> str:
+        """What tells this ledger from every other: the Delta id of its predictions table."""
+        return str(self._tables.open(self.predictions).metadata().id)
+
+    def latest_place(self, day: date) -> int:
+        """How many runs of a day are in the ledger."""
+        table = self._tables.find(self.predictions)
+        return 0 if table is None else table.transaction_version(f"day/{day}") or 0
+
     def place_of(self, run_id: str) -> int | None:
         """The how many-th run of its day a run is, from 1; None while its rows are not in the ledger."""
         table = self._tables.find(self.predictions)
@@ -156,11 +169,20 @@ class Ledger:
 
     def record(self, event: Event, random_bytes: RandomBytes) -> None:
         """Append an event, unless it is to be written once and was."""
-        table = self._tables.ensure(self.events, EVENTS, partition="occurred_date", append_only=True)
-        done = f"event/{event.once}"
-        if event.once and table.transaction_version(done) is not None:
-            return
+        self._tables.ensure(self.events, EVENTS, partition="occurred_date", append_only=True)
+        for _ in range(_TURNS):
+            table = self._tables.open(self.events)
+            if event.once and table.transaction_version(f"event/{event.once}") is not None:
+                return
+            sequence = (table.transaction_version(_SEQUENCE) or 0) + 1
+            if self._append(event, sequence, random_bytes):
+                return
+        raise Unreachable(f"table {self.events}: others wrote first {_TURNS} times, expected a turn. Run again")
+
+    def _append(self, event: Event, sequence: int, random_bytes: RandomBytes) -> bool:
+        """Append an event under its number; False where the number went to another event meanwhile."""
         row = {
+            "sequence": sequence,
             "event_id": uuid7(int(event.occurred_at.timestamp() * 1000), random_bytes),
             "kind": event.kind,
             "about": event.about,
@@ -168,28 +190,26 @@ class Ledger:
             "occurred_at": event.occurred_at,
             "details": json.dumps(event.details, sort_keys=True, default=str),
         }
-        day = event.occurred_at.date()
-        uri = self._tables.uri(self.events)
+        numbered = {_SEQUENCE: sequence, **({f"event/{event.once}": 1} if event.once else {})}
 
         def transactions(table: DeltaTable) -> Mapping[str, int] | None:
-            if not event.once:
-                return {}
-            return None if table.transaction_version(done) is not None else {done: 1}
+            return None if (table.transaction_version(_SEQUENCE) or 0) >= sequence else numbered
 
-        with DataFiles(uri, ("occurred_date", day), str(row["event_id"]), rows_per_file=1) as files:
+        day = ("occurred_date", event.occurred_at.date())
+        with DataFiles(self._tables.uri(self.events), day, str(row["event_id"]), rows_per_file=1) as files:
             schema = pa.schema([field for field in EVENTS if field.name != "occurred_date"])
             files.write(pa.RecordBatch.from_pylist([row], schema=schema))
             files.close()
-            self._tables.commit_files(self.events, files, transactions)
+            return self._tables.commit_files(self.events, files, transactions)
 
-    def events_of(self, kind: str, about: str | None = None) -> list[dict[str, Any]]:
-        """Events of a kind (and of one thing), oldest first, with `details` read."""
+    def events_of(self, kinds: str | AbstractSet[str], about: str | None = None) -> list[dict[str, Any]]:
+        """Events of one or several kinds (and about one thing), in their order, with `details` read."""
         table = self._tables.find(self.events)
         if table is None:
             return []
-        wanted = ds.field("kind") == kind
+        wanted = ds.field("kind").isin([kinds] if isinstance(kinds, str) else sorted(kinds))
         if about is not None:
             wanted &= ds.field("about") == about
         rows = dataset_of(table).to_table(filter=wanted).to_pylist()
-        rows.sort(key=lambda row: (row["occurred_at"], row["event_id"]))
+        rows.sort(key=lambda row: row["sequence"])
         return [{**row, "details": json.loads(row["details"])} for row in rows]

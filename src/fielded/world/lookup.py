@@ -7,10 +7,12 @@ read from the row groups that have a hit, nowhere else.
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -18,6 +20,8 @@ from deltalake import DeltaTable
 
 from fielded.decisions.rows import PARTITION
 
+_MOMENT = "scored_at"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _THREADS = 4  # files are read at once; more gains nothing on one disk
 
 
@@ -30,7 +34,7 @@ def find_rows(table: DeltaTable, column: str, value: str, on: date | None = None
         value: what to look for.
         on: only rows of this day's partition.
     """
-    root = Path(table.table_uri.removeprefix("file://"))
+    root = Path(unquote(table.table_uri.removeprefix("file://")))
     files = list(_files(table, column, value, on))
     with ThreadPoolExecutor(_THREADS) as pool:
         found = pool.map(lambda item: _rows_of_file(root / item[0], item[1], column, value), files)
@@ -51,9 +55,7 @@ def _files(table: DeltaTable, column: str, value: str, on: date | None) -> Itera
 
 def _rows_of_file(path: Path, day: date, column: str, value: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    wanted = pa.scalar(
-        value, pa.string()
-    )  # compared with a plain str, Arrow would import pandas to ask what it is
+    wanted = _text(value)
     with pq.ParquetFile(path, memory_map=True, pre_buffer=False) as file:
         place = file.metadata.schema.names.index(column)
         for group in range(file.metadata.num_row_groups):
@@ -64,6 +66,24 @@ def _rows_of_file(path: Path, day: date, column: str, value: str) -> list[dict[s
             if not pc.any(pc.equal(searched, wanted)).as_py():
                 continue
             rows = file.read_row_group(group, use_threads=False)
-            hits = rows.filter(pc.equal(rows.column(column), wanted)).to_pylist()
+            hits = _to_python(rows.filter(pc.equal(rows.column(column), wanted)))
             found += [{**row, PARTITION: day} for row in hits]
     return found
+
+
+def _text(value: str) -> pa.Scalar:
+    """An Arrow text made from bytes. Given a str, Arrow imports pandas to see what it was given."""
+    octets = value.encode()
+    offsets = np.array([0, len(octets)], dtype=np.int32)
+    return pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(offsets), pa.py_buffer(octets)])[0]
+
+
+def _to_python(rows: pa.Table) -> list[dict[str, Any]]:
+    """Rows as Python values. Arrow imports pandas to turn a timestamp into a moment, so this is done here."""
+    place = rows.schema.get_field_index(_MOMENT)
+    moments = rows.column(place).cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_pylist()
+    rest = rows.remove_column(place).to_pylist()
+    return [
+        {**row, _MOMENT: _EPOCH + timedelta(microseconds=moment)}
+        for row, moment in zip(rest, moments, strict=True)
+    ]

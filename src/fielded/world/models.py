@@ -1,20 +1,20 @@
 """A verified model folder to a function from features to probabilities.
 
-In this order, and nothing is constructed before step 3:
+In this order, and nothing of the model is constructed before step 2:
 
-1. `MLmodel` is read as text: flavour, signature, what its pyfunc would call;
-2. a skops file is parsed, and every type in it that skops does not know as safe must be on our list;
-3. the model is loaded;
-4. its input example is scored through the fast path and through MLflow's pyfunc: a difference in one bit
+1. what can be seen without loading is looked at (`world.model_files`);
+2. the model is loaded;
+3. its input example is scored through the fast path and through MLflow's pyfunc: a difference in one bit
    stops the load;
-5. the example's rows are scored alone and together: where that differs in a bit, replay could not be exact.
+4. the example's rows are scored alone and together: where that differs in a bit, replay could not be exact.
 
-The caller has compared the folder's digest with the approved one before calling.
+The caller has compared the folder's digest with the approved one, or has put this digest's approval on record.
 """
 
 import logging
+import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,14 +25,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import skops.io
-from mlflow.models import Model
 from threadpoolctl import threadpool_limits
 
 from fielded.decisions.scoring import Predict, check_probabilities
-from fielded.definition.deployment import Deployment, Feature, ModelRef
-from fielded.words.errors import Finding, Refused
+from fielded.definition.deployment import ModelRef
+from fielded.words.errors import Refused
 from fielded.world.direct_path import Call, agrees, direct_path
+from fielded.world.model_files import Described, describe, look_before_loading
 
 
 @contextmanager
@@ -50,17 +49,6 @@ def start_worker() -> None:
     threadpool_limits(1, user_api="openmp")
 
 
-# Types of scikit-learn's own compiled classes that skops does not call safe by default. MLmodel carries a
-# list too, but a list that travels inside the file it judges is no defence.
-_TRUSTED_PREFIXES = ("sklearn.", "numpy.", "scipy.")
-
-# What the definition calls a type, and the MLflow column types that may carry it.
-SIGNATURE_TYPES = {
-    "float": ("double", "float"),
-    "int": ("long", "integer"),
-    "category": ("string",),
-    "bool": ("boolean",),
-}
 _PANDAS = {"string": object}
 _INT32 = np.iinfo(np.int32)
 _NUMPY = {
@@ -70,23 +58,6 @@ _NUMPY = {
     "integer": np.int32,
     "boolean": np.bool_,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """What MLmodel says, without loading anything.
-
-    Attributes:
-        flavor: `sklearn` or `python_function`.
-        inputs: (name, MLflow type) in the model's order; empty without a signature.
-        probabilities: whether its pyfunc gives probabilities (None where MLmodel cannot tell).
-        has_example: whether an input example is kept with it.
-    """
-
-    flavor: str
-    inputs: tuple[tuple[str, str], ...]
-    probabilities: bool | None
-    has_example: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,62 +75,6 @@ class LoadedModel:
     row_exact: bool
 
 
-def describe(folder: Path) -> Described:
-    """Read MLmodel. Nothing of the model is loaded."""
-    model = _metadata(folder)
-    signature = model.signature
-    inputs: tuple[tuple[str, str], ...] = ()
-    if signature is not None and signature.inputs is not None and signature.inputs.has_input_names():
-        inputs = tuple((column.name, column.type.name) for column in signature.inputs)
-    probabilities: bool | None = None
-    if "sklearn" in model.flavors:
-        probabilities = model.flavors.get("python_function", {}).get("predict_fn", "predict") == "predict_proba"
-    return Described(
-        "sklearn" if "sklearn" in model.flavors else "python_function",
-        inputs,
-        probabilities,
-        model.saved_input_example_info is not None,
-    )
-
-
-def signature_findings(described: Described, deployment: Deployment) -> list[Finding]:
-    """Names, order and types of the definition's features against the model's signature, and its output."""
-    where = f"model {deployment.model.name}"
-    if not described.inputs:
-        step = "Log the model with infer_signature(X, model.predict_proba(X))"
-        return [Finding(where, "signature", "none, or one without names", "a column for each feature", step)]
-    findings = []
-    wanted, got = list(deployment.features), [name for name, _ in described.inputs]
-    if wanted != got:
-        step = "The definition's order is the model's order"
-        findings.append(Finding("deployment.yaml", "features", ", ".join(wanted), ", ".join(got), step))
-    for name, kind in described.inputs:
-        rule = deployment.features.get(name)
-        if rule is not None and kind not in _allowed(rule):
-            findings.append(
-                Finding(
-                    "deployment.yaml",
-                    f"features.{name}.type",
-                    f"{rule.type}, nullable" if rule.nullable else rule.type,
-                    f"what fits the signature's {kind}",
-                )
-            )
-    if described.probabilities is False:
-        step = "Log it with pyfunc_predict_fn='predict_proba'"
-        findings.append(
-            Finding(where, "python_function.predict_fn", "predict (class labels)", "predict_proba", step)
-        )
-    if not described.has_example:
-        step = "Log it with input_example=X.head(20): the fast path is proven on it"
-        findings.append(Finding(where, "input_example", "none", "some rows", step))
-    return findings
-
-
-def _allowed(rule: Feature) -> tuple[str, ...]:
-    # MLflow's integers have no missing value; a nullable int reaches the model as a float with NaN.
-    return ("double", "float") if rule.type == "int" and rule.nullable else SIGNATURE_TYPES[rule.type]
-
-
 def load_model(folder: Path, ref: ModelRef) -> LoadedModel:
     """Load a folder whose digest has been compared with the approved one.
 
@@ -170,23 +85,30 @@ def load_model(folder: Path, ref: ModelRef) -> LoadedModel:
     described = describe(folder)
     if not described.inputs or not described.has_example or described.probabilities is False:
         raise Refused(f"model {ref.name}: cannot be scored as logged. `fielded check` says what is missing")
-    _look_before_loading(folder)
-    with _quiet():
-        pyfunc = mlflow.pyfunc.load_model(str(folder))
-    example = pyfunc.input_example
+    look_before_loading(folder, ref)
+    try:
+        with _quiet(), _no_bytecode():
+            pyfunc = mlflow.pyfunc.load_model(str(folder))
+            example = pyfunc.input_example
+    except Exception as error:  # whatever a model's own code or a missing package raises; its text may hold data
+        raise Refused(f"model {ref.name}: got {type(error).__name__} while loading, expected a model") from error
     if not isinstance(example, pd.DataFrame) or example.empty:
         raise Refused(f"model {ref.name}: input example: got no table, expected some rows of features")
     batch = _batch_of(example, described.inputs)
     estimator = pyfunc.get_raw_model() if described.flavor == "sklearn" else None
-    column = None if estimator is None else _positive(estimator.classes_, ref)
+    take = _taker(estimator, ref)
     call = _fastest(pyfunc.predict if estimator is None else estimator.predict_proba, estimator, described, batch)
 
     def predict(features: pa.RecordBatch) -> np.ndarray:
-        return _probability(call(features), column)
+        return take(call(features))
 
     with _quiet(), one_native_thread():
         fast = check_probabilities(predict(batch), batch.num_rows)
-        slow = check_probabilities(_probability(pyfunc.predict(example), column), batch.num_rows)
+        slow = check_probabilities(take(pyfunc.predict(example)), batch.num_rows)
+    if estimator is None and np.isin(fast, (0.0, 1.0)).all():
+        raise Refused(
+            f"model {ref.name}: input example: got only 0 and 1, expected probabilities, not class labels"
+        )
     if fast.tobytes() != slow.tobytes():
         worst = float(np.abs(fast - slow).max())
         raise Refused(
@@ -202,8 +124,8 @@ def _fastest(
     """The direct path where the model has one that agrees to the last bit, else by way of a DataFrame."""
     frame_of = _framer(described.inputs)
 
-    def ordinary(features: pa.RecordBatch) -> np.ndarray:
-        return np.asarray(on_frame(frame_of(features)))
+    def ordinary(features: pa.RecordBatch) -> Any:
+        return on_frame(frame_of(features))
 
     direct = direct_path(estimator, described.inputs)
     with _quiet(), one_native_thread():
@@ -221,24 +143,6 @@ def _same_bits_alone_and_together(predict: Predict, batch: pa.RecordBatch, toget
     return alone.tobytes() == together.tobytes() and predict(many).tobytes() == together.tobytes() * 40
 
 
-def _look_before_loading(folder: Path) -> None:
-    for path in folder.rglob("*.skops"):
-        unknown = skops.io.get_untrusted_types(file=path)
-        strange = sorted(name for name in unknown if not name.startswith(_TRUSTED_PREFIXES))
-        if strange:
-            raise Refused(
-                f"{path.name}: got types {', '.join(strange[:5])}, expected only scikit-learn's, NumPy's and "
-                "SciPy's. Nothing was loaded"
-            )
-
-
-def _metadata(folder: Path) -> Model:
-    try:
-        return Model.load(str(folder))
-    except Exception as error:  # whatever a damaged file makes YAML's or MLflow's parser raise
-        raise Refused(f"MLmodel: cannot be read ({type(error).__name__})") from error
-
-
 def _positive(classes: Any, ref: ModelRef) -> int:
     """Column of the positive class in predict_proba's output."""
     known = [item.item() if hasattr(item, "item") else item for item in classes]
@@ -252,12 +156,26 @@ def _positive(classes: Any, ref: ModelRef) -> int:
     return known.index(wanted)
 
 
-def _probability(output: Any, column: int | None) -> np.ndarray:
-    """The positive class's probabilities of what a model gave: a vector, one column, or two."""
-    values = np.asarray(output)
-    if values.ndim == 2 and values.shape[1] in (1, 2):  # noqa: PLR2004 - no and yes
-        values = values[:, values.shape[1] - 1 if column is None else column]
-    return np.ascontiguousarray(values)
+def _taker(estimator: Any, ref: ModelRef) -> Callable[[Any], np.ndarray]:
+    """From what a model gives to the positive class's probabilities."""
+    if estimator is not None:
+        column = _positive(estimator.classes_, ref)
+        return lambda output: np.ascontiguousarray(np.asarray(output)[:, column])
+
+    def take(output: Any) -> np.ndarray:
+        if isinstance(output, pd.DataFrame) and ref.positive_class in output.columns:
+            return np.ascontiguousarray(output[ref.positive_class])
+        values = np.asarray(output)
+        if values.ndim == 2 and values.shape[1] == 1:  # noqa: PLR2004 - rows by one column
+            values = values[:, 0]
+        if values.ndim != 1 or ref.positive_class is not None:
+            raise Refused(
+                f"model {ref.name}: output: got shape {values.shape}, expected a probability per row, or a table "
+                "with a column named as model.positive_class"
+            )
+        return np.ascontiguousarray(values)
+
+    return take
 
 
 def _framer(inputs: tuple[tuple[str, str], ...]) -> Callable[[pa.RecordBatch], pd.DataFrame]:
@@ -293,10 +211,27 @@ def _text_to_objects(column: pa.Array) -> np.ndarray:
     return np.asarray(words[codes])
 
 
-def _batch_of(example: pd.DataFrame, inputs: tuple[tuple[str, str], ...]) -> pa.RecordBatch:
+def features_of(row: Mapping[str, Any], inputs: tuple[tuple[str, str], ...]) -> pa.RecordBatch:
+    """One row's stored features as a batch in the model's order."""
+    return _batch_of({name: [row[name]] for name, _ in inputs}, inputs)
+
+
+def _batch_of(columns: Any, inputs: tuple[tuple[str, str], ...]) -> pa.RecordBatch:
+    """A DataFrame, or name -> values, as a batch in the model's order."""
     types = {"string": pa.string(), "boolean": pa.bool_(), "long": pa.int64(), "integer": pa.int64()}
-    arrays = [pa.array(example[name], types.get(kind, pa.float64()), from_pandas=True) for name, kind in inputs]
+    arrays = [pa.array(columns[name], types.get(kind, pa.float64()), from_pandas=True) for name, kind in inputs]
     return pa.RecordBatch.from_arrays(arrays, names=[name for name, _ in inputs])
+
+
+@contextmanager
+def _no_bytecode() -> Iterator[None]:
+    """A model's own code must not leave compiled files in the folder whose digest was approved."""
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 @contextmanager

@@ -9,6 +9,7 @@ read before every commit.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction
@@ -17,7 +18,7 @@ from deltalake.transaction import AddAction
 
 from fielded.definition.site import Site
 from fielded.words.errors import Unreachable, WrongUse
-from fielded.world.data_files import DataFiles
+from fielded.world.data_files import DataFiles, sync
 
 _ATTEMPTS = 50  # commits tried against other writers before giving up; each costs about 40 ms
 
@@ -111,7 +112,13 @@ class DeltaTables:
         return TableVersion(name, self.uri(name), table.version(), table)
 
     def ensure(
-        self, name: str, schema: pa.Schema, *, partition: str | None = None, append_only: bool = False
+        self,
+        name: str,
+        schema: pa.Schema,
+        *,
+        partition: str | None = None,
+        append_only: bool = False,
+        description: str = "",
     ) -> DeltaTable:
         """The table, made if it is not there. Two that make it at once end with one table.
 
@@ -134,6 +141,7 @@ class DeltaTables:
                 mode="ignore",
                 partition_by=[partition] if partition else None,
                 configuration=configuration,
+                description=description or None,
                 commit_properties=CommitProperties(max_commit_retries=0),  # or it is made over again, as version 1
             )
         except CommitFailedError:
@@ -222,3 +230,15 @@ def _write(table: DeltaTable, commit: Commit) -> None:
             max_commit_retries=0,  # `decide` must see what the other writer did
         ),
     )
+    _make_durable(Path(unquote(table.table_uri.removeprefix("file://"))), commit)
+
+
+def _make_durable(folder: Path, commit: Commit) -> None:
+    """Put the commit on disk before anybody is told of it: deltalake leaves that to the operating system.
+
+    Without it a power cut could keep the gold table's commit and lose the ledger's, which was made before.
+    """
+    log = folder / "_delta_log"
+    newest = max(path for path in log.iterdir() if path.name.endswith(".json"))
+    for path in {newest, log, folder, *((folder / action.path).parent for action in commit.add)}:
+        sync(path)

@@ -16,6 +16,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - a fault of ours; its stack may hold a row's values
+        sys.stderr.write(f"fielded: unexpected {type(error).__name__}; please report it\n")
+        sys.exit(70)
 
 
 __all__ = ["main"]
