@@ -244,7 +244,7 @@ class TestFunctionsThatAreNoClassifier:
 
     def test_labels_that_come_as_floats_are_refused(self, tmp_path: Path) -> None:
         folder = save_function(tmp_path / "model", lambda frame: (frame["hours"] > 0).to_numpy().astype(float))
-        with pytest.raises(Refused, match="not labels"):
+        with pytest.raises(Refused, match="not class labels"):
             load_model(folder, REF)
 
     @pytest.mark.parametrize(
