@@ -32,7 +32,7 @@ from conftest import DAY, DEFINITION, POPULATION, Spare, Ticking, World, make_or
 from fielded.services.approve import approve
 from fielded.services.publish import publish
 from fielded.services.score_day import score_day
-from fielded.words.digests import files_sha256, folder_sha256
+from fielded.words.digests import folder_sha256
 from fielded.words.errors import ArtifactChanged, DefinitionError, NotApproved, RunRefused, Unreachable, WrongUse
 from fielded.world.ledger import Ledger
 from fielded.world.registry import NotRegistered
@@ -84,7 +84,7 @@ def test_features_are_those_of_the_day(world: World) -> None:
 
 
 def test_a_row_says_who_asked_what_scored_it_and_when(world: World) -> None:
-    definition_digest = files_sha256(world.folder, ["deployment.yaml", "population.py"])
+    definition_digest = folder_sha256(world.folder)
     source = mlflow.artifacts.download_artifacts(f"models:/{world.model}/2")
     (artifact_digest,) = {
         path.name for path in (world.site.cache / "models").iterdir() if _same_files(path, Path(source))

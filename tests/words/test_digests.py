@@ -155,12 +155,12 @@ def test_a_file_longer_than_one_reading_is_read_to_its_end(tmp_path: Path) -> No
     assert digests.file_sha256(tmp_path / "a") == hashlib.sha256(content).hexdigest()
 
 
-def test_named_files_and_no_others(tmp_path: Path) -> None:
+def test_texts_that_were_read_have_the_digest_of_their_files(tmp_path: Path) -> None:
     write(tmp_path, {"a": b"1", "b": b"2"})
     whole = digests.folder_sha256(tmp_path)
     write(tmp_path, {"c": b"3"})
-    assert digests.files_sha256(tmp_path, ["b", "a"]) == whole
-    assert digests.files_sha256(tmp_path, ["a", "b", "c"]) == digests.folder_sha256(tmp_path) != whole
+    assert digests.texts_sha256({"b": "2", "a": "1"}) == whole
+    assert digests.texts_sha256({"a": "1", "b": "2", "c": "3"}) == digests.folder_sha256(tmp_path) != whole
 
 
 VALUES = st.recursive(

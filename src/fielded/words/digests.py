@@ -8,7 +8,7 @@ without this package:
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +64,6 @@ def folder_listing(folder: Path) -> dict[str, str]:
 def folder_sha256(folder: Path) -> str:
     """Digest of all files below `folder`, by name and content."""
     return listing_sha256(folder_listing(folder))
-
-
-def files_sha256(folder: Path, names: Iterable[str]) -> str:
-    """Digest of the named files in `folder`."""
-    return listing_sha256({name: file_sha256(folder / name) for name in names})
 
 
 def texts_sha256(texts: Mapping[str, str]) -> str:
