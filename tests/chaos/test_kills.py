@@ -105,4 +105,5 @@ def test_killed_at_random_moments_nothing_is_lost_doubled_or_half_published(worl
             landed += Score(world, day).kill_after(chance.triangular(0, 1.1 * whole, 0.9 * whole))
         Score(world, day).finish()
         check_day(world, day)
+        print(f"{landed} kills, {number} days whole", flush=True)
     print(f"{landed} kills over {number} days, each day whole afterwards")
