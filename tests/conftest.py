@@ -29,6 +29,7 @@ from fielded.definition import Deployment, Site, load_deployment
 from fielded.services.approve import approve
 from fielded.services.prepare_scorer import Scorers
 from fielded.world.workplace import Workplace, open_workplace
+from postgres_server import PostgresServer, postgres_programs
 
 DAY = date(2026, 3, 2)
 KINDS = ("engine", "hull", "radar", "valve")
@@ -176,6 +177,26 @@ def logged(store: Store) -> str:
     return "shared"
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server; whoever stops it or changes its settings puts that right again."""
+    programs = postgres_programs()
+    if programs is None:
+        pytest.skip("no PostgreSQL server is installed (Debian: apt-get install postgresql)")
+    server = PostgresServer(programs)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> str:
+    """URL of an empty database."""
+    return postgres.fresh_url()
+
+
 class Ticking:
     """A clock that moves a millisecond each time it is read."""
 
@@ -219,7 +240,7 @@ class World:
 
     def environment(self) -> dict[str, str]:
         """For a process of its own."""
-        names = ("root", "tracking_uri", "artifact_root", "cache")
+        names = ("root", "tracking_uri", "artifact_root", "cache", "journal_url", "signing_key")
         return {**os.environ, **{f"FIELDED_{name.upper()}": str(getattr(self.site, name)) for name in names}}
 
 
@@ -233,6 +254,8 @@ def world(tmp_path: Path, store: Store, logged: str) -> Iterator[World]:
         tracking_uri=store.uri,
         artifact_root=str(store.artifacts),
         cache=tmp_path / "cache",
+        journal_url=f"sqlite:///{tmp_path / 'journal'}",
+        signing_key=f"file:{tmp_path / 'keys' / 'seal.pem'}",
         batch_rows=512,
         file_rows=1500,
     )

@@ -23,6 +23,8 @@ def test_the_embedded_site_lies_below_the_folder(tmp_path: Path) -> None:
         tracking_uri=f"sqlite:///{embedded / 'mlflow.db'}",
         artifact_root=str(embedded / "artifacts"),
         cache=embedded / "cache",
+        journal_url=f"sqlite:///{embedded / 'journal'}",
+        signing_key=f"file:{embedded / 'keys' / 'seal.pem'}",
     )
 
 

@@ -23,10 +23,11 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from conftest import FEATURES, TRUSTED, make_pipeline
+from fielded.decisions.explaining import explain
 from fielded.definition.deployment import Feature, ModelRef
 from fielded.words.errors import Finding, Refused
 from fielded.world.model_files import describe, signature_findings
-from fielded.world.models import LoadedModel, load_model, one_native_thread
+from fielded.world.models import LoadedModel, features_of, load_model, one_native_thread
 
 REF = ModelRef(name="m", alias="production", previous_alias="previous")
 RNG = np.random.default_rng(0)
@@ -392,3 +393,29 @@ def test_a_signature_type_that_the_definition_has_no_word_for_is_a_finding(tmp_p
     for kind in ("float", "int", "category", "bool"):
         rules = {"hours": Feature(type="float"), "age": Feature(type="float"), "on": Feature(type=kind)}
         assert "features.on.type" in [finding.field for finding in findings(folder, rules)]
+
+
+class TestBackground:
+    """The input example, as what an explanation compares with."""
+
+    def test_it_is_the_example_in_the_models_order_and_types(self, tree: Any) -> None:
+        background = tree.loaded.background
+        types = [pa.float64(), pa.float64(), pa.int64(), pa.int64(), pa.string()]
+        assert background.schema == pa.schema(list(zip(FEATURES, types, strict=True)))
+        assert background.equals(batch_of(tree.frame.head(20)).cast(background.schema))
+        assert background.column("age").null_count > 0  # a NaN of the example is a missing value here
+
+    def test_of_a_long_example_it_is_the_first_hundred_rows(self, tmp_path: Path) -> None:
+        model = DecisionTreeClassifier(max_depth=3).fit(PLAIN, LABEL)
+        loaded = load_model(save(tmp_path / "model", model, PLAIN, input_example=PLAIN.head(250)), REF)
+        assert loaded.background.equals(batch_of(PLAIN.head(100)))
+
+    def test_a_score_of_the_tree_model_is_explained_over_it(self, tree: Any) -> None:
+        loaded: LoadedModel = tree.loaded
+        values = {"hours": 400.0, "age": None, "earlier": 3, "month": 5, "kind": None}
+        row = features_of(values, loaded.described.inputs)
+        found = explain(loaded.predict, row, loaded.background)
+        assert found.score == loaded.predict(row)[0]
+        assert found.base == pytest.approx(loaded.predict(loaded.background).mean(), abs=1e-12)
+        assert found.base + sum(found.contributions.values()) == pytest.approx(found.score, abs=1e-12)
+        assert max(found.contributions, key=lambda name: abs(found.contributions[name])) == "hours"

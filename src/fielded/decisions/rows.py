@@ -4,7 +4,7 @@ Columns that hold one value for a whole batch are dictionary arrays of one entry
 and almost nothing on disk.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,6 +18,10 @@ from fielded.words.identifiers import RandomBytes, uuid7_array
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 PARTITION = "scored_date"
+
+# Of rows that went through a journal: which one, their place in it from 1, and the head of its hash chain after
+# them (`decisions.chain`). Null in rows of a batch run.
+JOURNALED = pa.schema([("journal", pa.string()), ("journal_sequence", pa.int64()), ("chain", pa.string())])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +65,7 @@ def predictions_schema(features: Mapping[str, Feature]) -> pa.Schema:
             ("requested_by", pa.string()),
             ("client_address", pa.string()),
             ("scored_at", TIMESTAMP),
+            *JOURNALED,
             (PARTITION, pa.date32()),
         ]
     )
@@ -117,6 +122,82 @@ def prediction_rows(parted: Sorted, scorer: Scorer, stamp: Stamp, random_bytes: 
         "scored_at": pa.repeat(pa.scalar(stamp.scored_at, TIMESTAMP), count),
     }
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+
+
+class LiveRows:
+    """Makes the rows of live scores (all columns but `chain` and the partition).
+
+    What all of a scorer's rows share is made once: a group of one request must cost little.
+
+    Args:
+        scorer: what scores.
+        journal: id of the journal that the rows go to.
+    """
+
+    def __init__(self, scorer: Scorer, journal: str) -> None:
+        self.scorer = scorer
+        self._shared = {
+            "run_id": pa.scalar(None, pa.string()),
+            "channel": pa.scalar("api"),
+            "threshold": pa.scalar(scorer.threshold),
+            "band_low": pa.scalar(float(scorer.band[0])),
+            "band_high": pa.scalar(float(scorer.band[1])),
+            "model_name": pa.scalar(scorer.model_name),
+            "model_version": pa.scalar(scorer.model_version),
+            "artifact_sha256": pa.scalar(scorer.artifact_sha256),
+            "definition_sha256": pa.scalar(scorer.definition_sha256),
+            "journal": pa.scalar(journal),
+        }
+
+    def of(self, asked: "Asked", scored_at: datetime, first: int, random_bytes: RandomBytes) -> pa.RecordBatch:
+        """Score what was asked and make its rows.
+
+        Args:
+            asked: one entry per row.
+            scored_at: UTC.
+            first: number in the journal of the first row.
+            random_bytes: source of randomness.
+
+        Raises:
+            Refused: the model could not score them.
+        """
+        count = asked.features.num_rows
+        scored = self.scorer.score(asked.features)
+        shared = {name: pa.repeat(value, count) for name, value in self._shared.items()}
+        columns = {
+            "request_id": uuid7_array(count, int(scored_at.timestamp() * 1000), random_bytes),
+            "subject": pa.array(asked.subjects, pa.string()),
+            "features": asked.features.to_struct_array(),
+            "score": scored.column("score"),
+            "flag": scored.column("flag"),
+            "decision": scored.column("decision").dictionary_decode(),
+            "requested_by": pa.array(asked.requested_by, pa.string()),
+            "client_address": pa.array(asked.client_addresses, pa.string()),
+            "scored_at": pa.repeat(pa.scalar(scored_at, TIMESTAMP), count),
+            "journal_sequence": pa.array(np.arange(first, first + count)),
+            **shared,
+        }
+        return pa.RecordBatch.from_arrays([columns[name] for name in _LIVE], names=list(_LIVE))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Rows that several requests ask a live score for; every sequence has one entry a row.
+
+    Attributes:
+        subjects: texts.
+        features: columns in the definition's order and types.
+        requested_by: authenticated identities.
+        client_addresses: where the requests came from.
+    """
+
+    subjects: Sequence[str]
+    features: pa.RecordBatch
+    requested_by: Sequence[str]
+    client_addresses: Sequence[str | None]
+
+
+_LIVE = tuple(name for name in predictions_schema({}).names if name not in ("chain", PARTITION))
 
 
 def quarantine_rows(parted: Sorted, stamp: Stamp) -> pa.RecordBatch:

@@ -37,6 +37,7 @@ class Scorer:
         threshold: a score at or above it is flagged.
         band: (low, high), both inclusive: a score in it goes to a person.
         predict: probabilities of the positive class, float64, one per row.
+        background: rows of features that an explanation of a score compares with; None where none are kept.
     """
 
     model_name: str
@@ -46,6 +47,7 @@ class Scorer:
     threshold: float
     band: tuple[float, float]
     predict: Predict
+    background: pa.RecordBatch | None = None
 
     def score(self, features: pa.RecordBatch) -> pa.RecordBatch:
         """Score each row.

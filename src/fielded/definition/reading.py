@@ -20,7 +20,8 @@ MAX_DEPTH = 50  # levels of mappings and lists
 MAX_VALUES = 100_000  # values in a file, an alias counted as what it stands for
 _MAX_BITS = 1000  # of a whole number: a float holds no larger one, and no message should
 
-_SECRET_FIELD = re.compile(r"secret|token|password|key|credential", re.IGNORECASE)
+_SECRET_FIELD = re.compile(r"secret|token|password|key|credential|journal_url", re.IGNORECASE)
+_SECRET_VALUE = re.compile(r"//[^/?#\s]*@")  # user and password of a URL
 
 
 def read_yaml(path: Path) -> CommentedMap:
@@ -129,7 +130,7 @@ def line_of(document: CommentedBase, path: Iterable[Any]) -> int:
 
 def show(value: Any, field: str = "") -> str:
     """A value short enough for a message; of a field that may hold a secret, only that it is there."""
-    if _SECRET_FIELD.search(field) and isinstance(value, str):
+    if isinstance(value, str) and (_SECRET_FIELD.search(field) or _SECRET_VALUE.search(value)):
         return "a value that is not shown"
     if value is None:
         return "nothing"

@@ -5,16 +5,17 @@ default: everything under `.fielded/` in the folder the command runs in, no serv
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from ruamel.yaml.comments import CommentedMap
 
 from fielded.definition.reading import findings_of, line_of, plain, read_yaml, show
+from fielded.definition.serving import Api, Identity
 from fielded.words.errors import DefinitionError, Finding
 
 FILE = "site.yaml"
@@ -38,6 +39,14 @@ class Site:
         engine_memory_mib: memory the query engine may use before it spills to disk, in MiB.
         batch_rows: rows that travel together through rules and scorer.
         file_rows: rows of one ledger data file, at most.
+        environment: `development` forgives what `production` does not: a signing key made on first use, a
+            static token, an API without identities, documentation pages.
+        journal_url: `sqlite:///FOLDER` (a file for each process) or `postgresql://...` (one for all replicas).
+        signing_key: URI of the private key that signs checkpoints: `file:PATH` (PEM, Ed25519 or P-256).
+        trusted_keys: URIs of further public keys whose checkpoints are believed: those before a rotation.
+        checkpoints: folder that gets a copy of every signed checkpoint; best on another office's storage.
+        identity: who may call the API.
+        api: how it is served.
     """
 
     root: str
@@ -50,9 +59,26 @@ class Site:
     engine_memory_mib: Annotated[int, Field(ge=64)] = 512
     batch_rows: Annotated[int, Field(ge=1, le=1 << 22)] = 131_072
     file_rows: Annotated[int, Field(ge=1)] = 2_097_152
+    environment: Literal["development", "production"] = "development"
+    journal_url: Annotated[str, Field(pattern=r"^(sqlite:///.|postgres(ql)?://.)")]
+    signing_key: Annotated[str, Field(pattern=r"^[a-z][a-z0-9+-]*:.")]
+    trusted_keys: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9+-]*:.")], ...] = ()
+    checkpoints: Path | None = None
+    identity: Identity = Field(default_factory=Identity)
+    api: Api = Field(default_factory=Api)
 
 
 _SITE = TypeAdapter(Site)
+
+_ONLY_IN_THE_FILE = frozenset({"identity", "api", "trusted_keys"})  # they have parts; a variable is one text
+_PATH_URIS = ("sqlite:///", "file://", "file:")
+_PATHS = (
+    ("root",), ("artifact_root",), ("cache",), ("checkpoints",), ("journal_url",), ("signing_key",),
+    ("trusted_keys",), ("identity", "oidc", "jwks"), ("identity", "proxy", "secret"),
+    ("identity", "development_token"), ("api", "tls_certificate"), ("api", "tls_key"),
+)  # fmt: skip
+
+Problem = tuple[tuple[str, ...], str, str, str]  # path of the field, got, expected, next step
 
 
 def load_site(environment: Mapping[str, str], folder: Path, file: Path | None = None) -> Site:
@@ -79,12 +105,10 @@ def load_site(environment: Mapping[str, str], folder: Path, file: Path | None = 
     values.setdefault("tracking_uri", f"sqlite:///{embedded / 'mlflow.db'}")
     values.setdefault("artifact_root", str(embedded / "artifacts"))
     values.setdefault("cache", str(embedded / "cache"))
-    for name in ("root", "artifact_root", "cache"):
-        try:
-            values[name] = _absolute(values[name], folder.resolve() if name in overrides else base)
-        except RuntimeError:  # `~somebody` of whom this machine knows no home
-            where = f"{path.name}:{line_of(source, [name])}"
-            findings.append(Finding(where, name, show(values[name], name), "a folder whose ~ is known here"))
+    values.setdefault("journal_url", f"sqlite:///{embedded / 'journal'}")
+    values.setdefault("signing_key", f"file:{embedded / 'keys' / 'seal.pem'}")
+    problems = _write_out_paths(values, lambda field: folder.resolve() if field in overrides else base)
+    findings += [_at(problem, source, path.name) for problem in (*problems, *_problems(values))]
     try:
         site = _SITE.validate_python(values)
     except ValidationError as error:
@@ -92,6 +116,51 @@ def load_site(environment: Mapping[str, str], folder: Path, file: Path | None = 
     if findings:
         raise DefinitionError(_from_where_set(finding, overrides) for finding in findings)
     return site
+
+
+def _problems(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Rules between fields, over the raw site, so that one wrong type does not hide another mistake."""
+    identity = values.get("identity")
+    token = identity.get("development_token") if isinstance(identity, Mapping) else None
+    if token is not None and values.get("environment") == "production":
+        step = "Take it out and set identity.oidc or identity.proxy"
+        field = ("identity", "development_token")
+        yield field, "a static token in a production site", "no static token outside development", step
+
+
+def _write_out_paths(values: dict[str, Any], base_of: Callable[[str], Path]) -> list[Problem]:
+    """Make every path in `values` absolute, in place.
+
+    Returns:
+        A problem for each that begins with a home folder that this machine does not know.
+    """
+    problems: list[Problem] = []
+
+    def written_out(value: object, path: tuple[str, ...]) -> object:
+        try:
+            return _absolute(value, base_of(path[0]))
+        except RuntimeError:
+            problems.append((path, show(value, ".".join(path)), "a folder whose ~ is known here", ""))
+            return value
+
+    for path in _PATHS:
+        *parts, name = path
+        holder: Any = values
+        for part in parts:
+            holder = holder.get(part) if isinstance(holder, dict) else None
+        if not isinstance(holder, dict) or name not in holder:
+            continue
+        value = holder[name]
+        if isinstance(value, list):
+            holder[name] = [written_out(item, (*path, str(place))) for place, item in enumerate(value)]
+        else:
+            holder[name] = written_out(value, path)
+    return problems
+
+
+def _at(problem: Problem, source: CommentedMap, file: str) -> Finding:
+    path, got, expected, step = problem
+    return Finding(f"{file}:{line_of(source, path)}", ".".join(path), got, expected, step)
 
 
 def _from_where_set(finding: Finding, overrides: Mapping[str, str]) -> Finding:
@@ -102,7 +171,7 @@ def _from_where_set(finding: Finding, overrides: Mapping[str, str]) -> Finding:
 
 
 def _from_environment(environment: Mapping[str, str]) -> tuple[dict[str, str], list[Finding]]:
-    known = set(Site.__dataclass_fields__)
+    known = set(Site.__dataclass_fields__) - _ONLY_IN_THE_FILE
     values, unknown = {}, []
     for variable, text in environment.items():
         field = variable.removeprefix(PREFIX).lower()
@@ -117,7 +186,11 @@ def _from_environment(environment: Mapping[str, str]) -> tuple[dict[str, str], l
 
 
 def _absolute(value: object, base: Path) -> object:
-    """A local path made absolute against the site file's folder; a URI as it is."""
-    if not isinstance(value, str) or "://" in value:
+    """A local path, or the path in a URI of one, made absolute against `base`; any other URI as it is."""
+    if not isinstance(value, str):
         return value
-    return os.path.normpath(base / Path(value).expanduser())
+    scheme = next((opening for opening in _PATH_URIS if value.startswith(opening)), "")
+    path = value.removeprefix(scheme)
+    if (scheme and not path) or "://" in path or (not scheme and ":" in path.partition("/")[0]):
+        return value
+    return scheme + os.path.normpath(base / Path(path).expanduser())

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from fielded.services.seal import seal
 from fielded.words.errors import NotApproved, Refused
-from fielded.world.ledger import Event, Ledger
-from fielded.world.model_files import describe, look_before_loading, signature_findings
+from fielded.world.ledger import Ledger
+from fielded.world.model_files import check_fits, look_before_loading
 from fielded.world.models import load_model
 from fielded.world.registry import RegisteredVersion
 from fielded.world.workplace import Workplace
@@ -41,25 +42,18 @@ def approve(workplace: Workplace, version: str) -> Approval:
     deployment = workplace.deployment
     model = workplace.registry.version(deployment.model.name, version)
     folder, sha256 = workplace.artifacts.take(model)
-    findings = signature_findings(describe(folder), deployment)
-    if findings:
-        raise Refused(f"{model}: does not fit the definition", findings)
+    check_fits(folder, model, deployment)
     look_before_loading(folder, deployment.model)
     # On record before it is loaded: loading may run the model's own code, and somebody answers for that.
-    _record(workplace, APPROVED, model, {"artifact_sha256": sha256})
+    workplace.record(APPROVED, str(model), {"artifact_sha256": sha256})
     try:
         loaded = load_model(folder, deployment.model)
     except Refused as refusal:
-        _record(workplace, WITHDRAWN, model, {"artifact_sha256": sha256, "reason": str(refusal)})
+        workplace.record(WITHDRAWN, str(model), {"artifact_sha256": sha256, "reason": str(refusal)})
+        seal(workplace)
         raise
+    seal(workplace)
     return Approval(model, sha256, loaded.row_exact)
-
-
-def _record(workplace: Workplace, kind: str, model: RegisteredVersion, details: dict[str, str]) -> None:
-    event = Event(
-        kind=kind, about=str(model), actor=workplace.user, occurred_at=workplace.clock(), details=details
-    )
-    workplace.ledger.record(event, workplace.random_bytes)
 
 
 def approved_digest(ledger: Ledger, model: RegisteredVersion) -> str:

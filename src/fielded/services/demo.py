@@ -5,31 +5,44 @@ Each step does what a user would do with the command line, and hands back one li
 
 import runpy
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from importlib import resources
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from fielded.decisions.runs import RunSummary
 from fielded.definition import Site, load_deployment, load_site
 from fielded.definition.site import FILE
 from fielded.services.approve import approve
-from fielded.services.audit import find_subject
+from fielded.services.audit import Books, find_subject
+from fielded.services.drain import drain
 from fielded.services.prepare_scorer import Scorers
 from fielded.services.replay import replay
 from fielded.services.rollback import rollback
 from fielded.services.score_day import score_day
-from fielded.words.errors import Refused, WrongUse
+from fielded.services.score_live import LiveRequest, LiveRow, Settled
+from fielded.services.serve import open_live
+from fielded.services.verify import verify
+from fielded.words.errors import FieldedError, Refused, WrongUse
 from fielded.world.delta_reading import dataset_of
-from fielded.world.ledger_tables import ledger_tables
 from fielded.world.workplace import Workplace
 
 EXAMPLE = "maintenance_overrun"
 AS_OF = date(2026, 3, 31)
 SEED = 20260331
 OPEN_ORDERS, HISTORY = 20_000, 60_000
+_SITE = """\
+root: tables
+tracking_uri: sqlite:///{here}/mlflow.db
+artifact_root: artifacts
+cache: cache
+journal_url: sqlite:///journal
+signing_key: file:keys/seal.pem
+identity: {{development_token: "env:DEMO_TOKEN"}}   # at least 16 characters; `fielded serve` asks for it
+"""
 TRAINED = ((date(2023, 7, 1), date(2024, 12, 31)), (date(2023, 7, 1), date(2025, 6, 30)))  # version 1 and 2
 
 
@@ -61,8 +74,7 @@ def demo_site(folder: Path) -> Site:
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     here = folder.resolve()
-    text = f"root: tables\ntracking_uri: sqlite:///{here}/mlflow.db\nartifact_root: artifacts\ncache: cache\n"
-    (folder / FILE).write_text(text, encoding="utf-8")
+    (folder / FILE).write_text(_SITE.format(here=here), encoding="utf-8")
     return load_site({}, here, here / FILE)
 
 
@@ -99,8 +111,8 @@ def run_demo(open_at: Callable[[Path, Site], Workplace], folder: Path) -> Iterat
     yield Step("score", _told(score_day(workplace, scorers, AS_OF)))
 
     subject = _one_for_review(workplace)
-    names = ledger_tables(site, deployment.name)
-    row = find_subject(workplace.tables, names, subject)[0]
+    books = Books(workplace.tables, workplace.ledger.predictions, workplace.journals)
+    row = find_subject(books, subject)[0]
     yield Step("look one up", f"{subject}: {row['score']!r}, {row['decision']}, version {row['model_version']}, "
                f"by {row['requested_by']}, request {row['request_id']}")  # fmt: skip
 
@@ -113,14 +125,50 @@ def run_demo(open_at: Callable[[Path, Site], Workplace], folder: Path) -> Iterat
     yield Step("roll back", f"version {moved.left} -> {moved.now} in production")
 
     yield Step("score again", _told(score_day(workplace, scorers, AS_OF)))
-    rows = find_subject(workplace.tables, names, subject)
+    rows = find_subject(books, subject)
     told = ", then ".join(f"{found['score']:.4f} by version {found['model_version']}" for found in reversed(rows))
     yield Step("look it up again", f"{subject}: {told}; both stay in the ledger")
+
+    yield Step("score live", _score_live(workplace, subject, row["features"]))
+    drained = drain(workplace)
+    yield Step("drain", f"{drained.rows} row from the journal to the ledger, sealed")
+    yield Step("verify", _verified(workplace))
 
 
 def _train(example: Path, site: Site) -> list[str]:
     train = runpy.run_path(str(example / "train.py"))["train"]
     return [str(train(site, seed=1, train_from=first, train_to=last)) for first, last in TRAINED]
+
+
+def _score_live(workplace: Workplace, subject: str, features: Mapping[str, Any]) -> str:
+    """One score as the API gives it: durable in the journal before it is told."""
+    told: SimpleQueue[Settled] = SimpleQueue()
+    live = open_live(workplace, told.put)
+    try:
+        live.scoring.submit(
+            LiveRequest(
+                rows=(LiveRow(subject, tuple(features.values())),),
+                requested_by=workplace.user,
+                client_address=None,
+                ticket=None,
+            )
+        )
+        ((_, answer),) = told.get()
+    finally:
+        live.close()
+    if isinstance(answer, FieldedError):
+        raise answer
+    return (
+        f"{subject}: {answer.scores[0]!r}, {answer.decisions[0]}, version {answer.model_version}; journaled"
+    )
+
+
+def _verified(workplace: Workplace) -> str:
+    report = verify(workplace)
+    if report.findings:
+        raise Refused("verify: " + "; ".join(str(finding) for finding in report.findings))
+    files = sum(counts["files"] for counts in report.tables.values())
+    return f"{files} files, every log entry and every checkpoint of {len(report.tables)} tables: unaltered"
 
 
 def _one_for_review(workplace: Workplace) -> str:

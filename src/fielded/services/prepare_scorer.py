@@ -2,8 +2,7 @@
 
 from fielded.decisions.scoring import Scorer
 from fielded.services.approve import approved_digest
-from fielded.words.errors import Refused
-from fielded.world.model_files import describe, signature_findings
+from fielded.world.model_files import check_fits
 from fielded.world.models import load_model
 from fielded.world.registry import RegisteredVersion
 from fielded.world.workplace import Workplace
@@ -43,9 +42,8 @@ class Scorers:
 def _load(workplace: Workplace, model: RegisteredVersion, sha256: str) -> Scorer:
     deployment = workplace.deployment
     folder = workplace.artifacts.approved(model, sha256)
-    findings = signature_findings(describe(folder), deployment)
-    if findings:
-        raise Refused(f"{model}: does not fit the definition", findings)
+    check_fits(folder, model, deployment)
+    loaded = load_model(folder, deployment.model)
     return Scorer(
         model_name=model.name,
         model_version=model.version,
@@ -53,5 +51,6 @@ def _load(workplace: Workplace, model: RegisteredVersion, sha256: str) -> Scorer
         definition_sha256=deployment.sha256,
         threshold=deployment.decision.threshold,
         band=deployment.decision.review_band,
-        predict=load_model(folder, deployment.model).predict,
+        predict=loaded.predict,
+        background=loaded.background,
     )

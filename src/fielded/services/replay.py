@@ -8,10 +8,9 @@ from typing import Any, Literal
 from fielded.decisions.scoring import Scorer
 from fielded.definition.deployment import Document
 from fielded.definition.loading import FILE, parse_document
-from fielded.services.audit import show
+from fielded.services.audit import Books, show
 from fielded.words.digests import texts_sha256
 from fielded.words.errors import Refused, Unreachable
-from fielded.world.ledger_tables import ledger_tables
 from fielded.world.models import features_of, load_model, one_native_thread
 from fielded.world.registry import ArtifactGone, NotRegistered, RegisteredVersion
 from fielded.world.workplace import Workplace
@@ -52,7 +51,8 @@ def replay(workplace: Workplace, request_id: str) -> Replay:
         Unreachable: the registry does not answer, and the site has no copy.
         Refused: the files are the right ones, but cannot be scored any more.
     """
-    row = show(workplace.tables, ledger_tables(workplace.site, workplace.deployment.name), request_id)
+    books = Books(workplace.tables, workplace.ledger.predictions, workplace.journals)
+    row = show(books, request_id)
     model = RegisteredVersion(row["model_name"], row["model_version"])
     folder, registry, lacking = _files(workplace, model, row["artifact_sha256"])
     if folder is None:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from fielded.services.approve import approved_digest
 from fielded.services.prepare_scorer import Scorers
+from fielded.services.seal import seal
 from fielded.words.errors import Refused
-from fielded.world.ledger import Event
 from fielded.world.workplace import Workplace
 
 STARTED, DONE = "rollback_started", "rolled_back"
@@ -48,26 +48,19 @@ def rollback(workplace: Workplace, scorers: Scorers, reason: str) -> Rollback:
             )
         intent = {"from": current.version, "to": previous.version, "reason": reason}
         scorers.get(previous, approved_digest(workplace.ledger, previous))
-        _record(workplace, STARTED, intent)
+        workplace.record(STARTED, _about(workplace), intent)
     workplace.registry.point(ref.name, ref.alias, intent["to"])
     workplace.registry.point(ref.name, ref.previous_alias, intent["from"])
-    _record(workplace, DONE, intent)
+    workplace.record(DONE, _about(workplace), intent)
+    seal(workplace)
     return Rollback(ref.name, intent["from"], intent["to"])
 
 
 def _open_intent(workplace: Workplace) -> dict[str, str] | None:
     """What a rollback that died had begun, if the last one did."""
-    about = f"model {workplace.deployment.model.name}"
-    events = workplace.ledger.events_of({STARTED, DONE}, about)
+    events = workplace.ledger.events_of({STARTED, DONE}, _about(workplace))
     return events[-1]["details"] if events and events[-1]["kind"] == STARTED else None
 
 
-def _record(workplace: Workplace, kind: str, details: dict[str, str]) -> None:
-    event = Event(
-        kind=kind,
-        about=f"model {workplace.deployment.model.name}",
-        actor=workplace.user,
-        occurred_at=workplace.clock(),
-        details=details,
-    )
-    workplace.ledger.record(event, workplace.random_bytes)
+def _about(workplace: Workplace) -> str:
+    return f"model {workplace.deployment.model.name}"

@@ -8,7 +8,8 @@ goes on from there:
 1. quarantine rows are committed: a row that will not be scored is on record first;
 2. prediction rows are committed: no score leaves before its row is durable;
 3. the gold table shows them in place of what it showed for the day;
-4. the event `day_scored` is written.
+4. the event `day_scored` is written;
+5. all of it is sealed.
 """
 
 import itertools
@@ -26,10 +27,12 @@ from fielded.decisions.runs import RunSummary, State, check_account, check_quara
 from fielded.decisions.scoring import DECISIONS, Scorer
 from fielded.services.prepare_scorer import Scorers, resolve
 from fielded.services.publish import prepare_gold, publish
+from fielded.services.record_definition import record_definition
+from fielded.services.seal import seal
 from fielded.words.errors import RunRefused
 from fielded.words.overlap import ahead, ordered_map
 from fielded.world.engines import OpenPopulation, Size, load_population
-from fielded.world.ledger import Event
+from fielded.world.keys import open_signer
 from fielded.world.models import one_native_thread, start_worker
 from fielded.world.registry import RegisteredVersion
 from fielded.world.tables import TableVersion
@@ -77,9 +80,13 @@ def score_day(
     run = plan_run(workplace, day, again)
     if dry_run:
         return _score(workplace, scorers, run, progress, write=False)
+    open_signer(workplace.site)  # a site without a key learns it now, not after the day is published
     if workplace.ledger.place_of(run.id) is None:
-        return _score(workplace, scorers, run, progress, write=True)
-    return _resume(workplace, run)
+        summary = _score(workplace, scorers, run, progress, write=True)
+    else:
+        summary = _resume(workplace, run)
+    seal(workplace)
+    return summary
 
 
 def plan_run(workplace: Workplace, day: date, again: str = "") -> Run:
@@ -121,7 +128,7 @@ def _write(
 ) -> None:
     """Score everything into files, check that the rows add up, and commit."""
     deployment = workplace.deployment
-    _record_definition(workplace)
+    record_definition(workplace)
     files_name = f"{run.id}-{workplace.random_bytes(4).hex()}"  # two attempts never write one file
     with ExitStack() as stack:
         predictions = stack.enter_context(workplace.ledger.prediction_files(run.day, files_name))
@@ -143,7 +150,8 @@ def _write(
         try:
             check_quarantine(size.rows, refused_rows, deployment.batch.quarantine_limit)
         except RunRefused as refusal:
-            _record(workplace, run, "day_refused", {"reason": str(refusal)})
+            workplace.record("day_refused", run.id, {"reason": str(refusal)}, once=f"day_refused/{run.id}")
+            seal(workplace)
             raise
         workplace.ledger.commit_predictions(run.id, run.day, predictions)
 
@@ -211,7 +219,7 @@ def _finish(workplace: Workplace, run: Run, population: int) -> RunSummary:
     check_account(population, sum(counts.get(name, 0) for name in DECISIONS), counts["quarantined"])
     shown = publish(workplace, run.id, run.day)
     summary = _summary(workplace, run, "published" if shown else "superseded", counts, population)
-    _record(workplace, run, "day_scored", summary.as_dict())
+    workplace.record("day_scored", run.id, summary.as_dict(), once=f"day_scored/{run.id}")
     return summary
 
 
@@ -230,29 +238,3 @@ def _summary(workplace: Workplace, run: Run, state: State, counts: dict[str, int
         inputs={pinned.name: pinned.version for pinned in run.inputs.values()},
         seconds=(workplace.clock() - run.started).total_seconds(),
     )
-
-
-def _record(workplace: Workplace, run: Run, kind: str, details: dict[str, object]) -> None:
-    event = Event(
-        kind=kind,
-        about=run.id,
-        actor=workplace.user,
-        occurred_at=workplace.clock(),
-        details=details,
-        once=f"{kind}/{run.id}",
-    )
-    workplace.ledger.record(event, workplace.random_bytes)
-
-
-def _record_definition(workplace: Workplace) -> None:
-    """Keep the text behind the digest that every row carries: years later the folder may be gone."""
-    deployment = workplace.deployment
-    event = Event(
-        kind="definition_recorded",
-        about=deployment.sha256,
-        actor=workplace.user,
-        occurred_at=workplace.clock(),
-        details=dict(deployment.texts),
-        once=f"definition/{deployment.sha256}",
-    )
-    workplace.ledger.record(event, workplace.random_bytes)

@@ -1,9 +1,11 @@
 """Parquet files of a Delta table, written as a stream, durable before they are named to anybody.
 
 fielded writes the files itself and commits them by name: the bytes are on disk before the commit that makes
-them visible, and a process that dies before it leaves files that no reader ever sees.
+them visible, and a process that dies before it leaves files that no reader ever sees. Each file's SHA-256 is
+taken when it is finished and travels in the commit, so that nothing can change between commit and seal.
 """
 
+import hashlib
 import json
 import math
 import os
@@ -16,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
 
+from fielded.decisions.stretch import Stretch
 from fielded.words.errors import Unreachable
 
 _BOUND_LENGTH = 64  # characters of a text that the Delta log keeps of a range's end
@@ -30,6 +33,13 @@ class DataFiles:
         name: opening of the file names; unique to this writer, so that two never write one file.
         rows_per_file: a file is closed once it holds this many rows.
         plain: columns whose values hardly repeat, for which a dictionary would be work for nothing.
+        rewrite: the rows are in the table already, and their present files are removed by the same commit.
+
+    Attributes:
+        added: what to commit, one for each finished file.
+        recorded: path -> `{"sha256": hex, "rows": count}` of each finished file, for the commit's metadata.
+        rows: in the finished files.
+        stretch: set by who drains a journal: which of its rows the one file holds; None for other files.
     """
 
     def __init__(
@@ -40,6 +50,7 @@ class DataFiles:
         *,
         rows_per_file: int,
         plain: frozenset[str] = frozenset(),
+        rewrite: bool = False,
     ) -> None:
         column, value = partition
         self._folder = Path(table_uri)
@@ -47,12 +58,15 @@ class DataFiles:
         self._prefix = f"{column}={value.isoformat()}/{name}"
         self._rows_per_file = rows_per_file
         self._plain = plain
+        self._data_change = not rewrite
         self._writer: pq.ParquetWriter | None = None
         self._path = ""
         self._count = 0
         self._offered = False
         self.added: list[AddAction] = []
+        self.recorded: dict[str, dict[str, Any]] = {}
         self.rows = 0
+        self.stretch: Stretch | None = None
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append rows. They are durable once `close` has returned."""
@@ -88,7 +102,7 @@ class DataFiles:
             (self._folder / self._path).unlink(missing_ok=True)
         for action in self.added:
             (self._folder / action.path).unlink(missing_ok=True)
-        self.added, self.rows = [], 0
+        self.added, self.recorded, self.rows = [], {}, 0
 
     def __enter__(self) -> Self:
         return self
@@ -121,19 +135,24 @@ class DataFiles:
             writer.close()
             sync(path)
             sync(path.parent)
+            with path.open("rb") as written:
+                sha256 = hashlib.file_digest(
+                    written, "sha256"
+                ).hexdigest()  # of what the system holds, not of what we gave
         except OSError as error:
             raise Unreachable(f"{self._folder.name}: cannot be written ({error.strerror or error})") from error
         self._writer, self._count = None, 0
         footer = pq.read_metadata(path)
         status = path.stat()
         self.rows += footer.num_rows
+        self.recorded[self._path] = {"sha256": sha256, "rows": footer.num_rows}
         self.added.append(
             AddAction(
                 path=self._path,
                 size=status.st_size,
                 partition_values=self._values,
                 modification_time=int(status.st_mtime * 1000),
-                data_change=True,
+                data_change=self._data_change,
                 # Not escaped: deltalake reads the escapes of characters past U+1FFFF as other characters.
                 stats=json.dumps(_statistics(footer), ensure_ascii=False),
             )

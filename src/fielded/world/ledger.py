@@ -7,6 +7,7 @@ get two numbers; and the gold table follows the highest number (`services.publis
 """
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -19,9 +20,10 @@ import pyarrow.dataset as ds
 from deltalake import DeltaTable, write_deltalake
 
 from fielded.decisions.rows import PARTITION, TIMESTAMP, predictions_schema, quarantine_schema
+from fielded.decisions.stretch import Stretch
 from fielded.definition.deployment import Deployment
 from fielded.definition.site import Site
-from fielded.words.errors import Unreachable, WrongUse
+from fielded.words.errors import Refused, Unreachable, WrongUse
 from fielded.words.identifiers import RandomBytes, uuid7
 from fielded.world.data_files import DataFiles
 from fielded.world.delta_reading import dataset_of, stream
@@ -99,12 +101,21 @@ class Ledger:
                     f"features.{field.name}.type: got {field.type}, expected {present[field.name]} as in the "
                     "ledger. Give the changed feature a new name: the ledger is append-only"
                 )
-        if any(field.name not in present for field in wanted.field("features").type):
+        columns = {field.name for field in table.schema().fields}
+        new = [field for field in wanted.field("features").type if field.name not in present]
+        if new or not columns >= set(wanted.names):
             write_deltalake(table, wanted.empty_table(), mode="append", schema_mode="merge")
 
     def prediction_files(self, day: date, name: str) -> DataFiles:
         """A writer of prediction rows of `day`."""
         return self._files(self.predictions, day, name)
+
+    def stretch_files(self, day: date, name: str) -> DataFiles:
+        """A writer of journaled rows of `day`, all to one file."""
+        return DataFiles(
+            self._tables.uri(self.predictions), (PARTITION, day), name,
+            rows_per_file=sys.maxsize, plain=_PLAIN | {"chain"},
+        )  # fmt: skip
 
     def quarantine_files(self, day: date, name: str) -> DataFiles:
         """A writer of quarantine rows of `day`."""
@@ -146,6 +157,36 @@ class Ledger:
                 return None
             place = (table.transaction_version(f"day/{day}") or 0) + 1
             return {f"run/{run_id}": place, f"day/{day}": place}
+
+        return self._tables.commit_files(self.predictions, files, transactions)
+
+    def drained(self, journal: str) -> int:
+        """Number of the last row of a journal that is in the ledger; 0 where none is."""
+        table = self._tables.find(self.predictions)
+        return 0 if table is None else table.transaction_version(f"journal/{journal}") or 0
+
+    def drained_head(self, journal: str, sequence: int) -> bytes:
+        """Head of a journal's chain after row `sequence`, as the ledger holds it.
+
+        Raises:
+            Refused: the ledger has no such row, though it says that it was drained.
+        """
+        of_row = (ds.field("journal") == journal) & (ds.field("journal_sequence") == sequence)
+        rows = dataset_of(self._tables.open(self.predictions)).to_table(columns=["chain"], filter=of_row)
+        if rows.num_rows != 1:
+            raise Refused(
+                f"journal {journal}: got {rows.num_rows} ledger rows numbered {sequence}, expected one. "
+                "Run `fielded audit verify`"
+            )
+        return bytes.fromhex(rows.column(0)[0].as_py())
+
+    def commit_drained(self, files: DataFiles, stretch: Stretch) -> bool:
+        """Append a stretch of a journal; False (and the files deleted) where it is in already."""
+        application = f"journal/{stretch.journal}"
+
+        def transactions(table: DeltaTable) -> Mapping[str, int] | None:
+            reached = table.transaction_version(application) or 0
+            return {application: stretch.last} if reached == stretch.first - 1 else None
 
         return self._tables.commit_files(self.predictions, files, transactions)
 

@@ -18,10 +18,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
-from fielded.decisions.rows import PARTITION
+from fielded.decisions.rows import JOURNALED, PARTITION
 
 _MOMENT = "scored_at"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WITHOUT_JOURNAL = dict.fromkeys(JOURNALED.names)  # files of batch runs do not have these columns
 _THREADS = 4  # files are read at once; more gains nothing on one disk
 
 
@@ -55,7 +56,7 @@ def _files(table: DeltaTable, column: str, value: str, on: date | None) -> Itera
 
 def _rows_of_file(path: Path, day: date, column: str, value: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    wanted = _text(value)
+    wanted = text_scalar(value)
     with pq.ParquetFile(path, memory_map=True, pre_buffer=False) as file:
         place = file.metadata.schema.names.index(column)
         for group in range(file.metadata.num_row_groups):
@@ -66,19 +67,19 @@ def _rows_of_file(path: Path, day: date, column: str, value: str) -> list[dict[s
             if not pc.any(pc.equal(searched, wanted)).as_py():
                 continue
             rows = file.read_row_group(group, use_threads=False)
-            hits = _to_python(rows.filter(pc.equal(rows.column(column), wanted)))
-            found += [{**row, PARTITION: day} for row in hits]
+            hits = to_python(rows.filter(pc.equal(rows.column(column), wanted)))
+            found += [{**_WITHOUT_JOURNAL, **row, PARTITION: day} for row in hits]
     return found
 
 
-def _text(value: str) -> pa.Scalar:
+def text_scalar(value: str) -> pa.Scalar:
     """An Arrow text made from bytes. Given a str, Arrow imports pandas to see what it was given."""
     octets = value.encode()
     offsets = np.array([0, len(octets)], dtype=np.int32)
     return pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(offsets), pa.py_buffer(octets)])[0]
 
 
-def _to_python(rows: pa.Table) -> list[dict[str, Any]]:
+def to_python(rows: pa.Table) -> list[dict[str, Any]]:
     """Rows as Python values. Arrow imports pandas to turn a timestamp into a moment, so this is done here."""
     place = rows.schema.get_field_index(_MOMENT)
     moments = rows.column(place).cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_pylist()

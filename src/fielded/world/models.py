@@ -49,6 +49,7 @@ def start_worker() -> None:
     threadpool_limits(1, user_api="openmp")
 
 
+_BACKGROUND = 100  # rows; exact Shapley values over 8 features then take 25,600 scores
 _PANDAS = {"string": object}
 _INT32 = np.iinfo(np.int32)
 _NUMPY = {
@@ -68,11 +69,14 @@ class LoadedModel:
         predict: probabilities of the positive class for a batch of features.
         described: what MLmodel says.
         row_exact: whether a row's score does not depend, to the last bit, on the rows beside it.
+        background: rows of the input example, at most 100, in the order of the model's features, which is the
+            definition's: what an explanation of a score compares with.
     """
 
     predict: Predict
     described: Described
     row_exact: bool
+    background: pa.RecordBatch
 
 
 def load_model(folder: Path, ref: ModelRef) -> LoadedModel:
@@ -115,7 +119,8 @@ def load_model(folder: Path, ref: ModelRef) -> LoadedModel:
             f"model {ref.name}: input example: got fast path and pyfunc {worst:.3g} apart, expected no "
             "difference in any bit. Nothing was scored. Log the model with pyfunc_predict_fn='predict_proba'"
         )
-    return LoadedModel(predict, described, _row_exact(predict, batch, fast))
+    background = batch.slice(0, _BACKGROUND)
+    return LoadedModel(predict, described, _row_exact(predict, batch, fast), background)
 
 
 def _fastest(

@@ -9,16 +9,20 @@ read before every commit.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from fielded.definition.site import Site
+from fielded.words.digests import canonical_json
 from fielded.words.errors import Unreachable, WrongUse
 from fielded.world.data_files import DataFiles, sync
+
+METADATA = "fielded"  # key of the commitInfo under which a commit says what it adds (`metadata_of`)
 
 _ATTEMPTS = 50  # commits tried against other writers before giving up; each costs about 40 ms
 
@@ -52,11 +56,25 @@ class Commit:
         add: data files, already written.
         replace: partition column and value whose present files are removed by the same commit; None appends.
         transactions: application id -> version, recorded with it.
+        remove: files whose rows are in `add` too.
+        metadata: what is kept of it in the commitInfo, see `metadata_of`; None keeps nothing.
     """
 
     add: Sequence[AddAction]
     transactions: Mapping[str, int]
     replace: tuple[str, str] | None = None
+    remove: Sequence[RemoveAction] = ()
+    metadata: Mapping[str, Any] | None = None
+
+
+def metadata_of(files: DataFiles) -> dict[str, Any]:
+    """What a commit keeps of the files that it adds.
+
+    `files`: path -> SHA-256 and rows, taken when the file was finished; `chains`: path -> the stretch of a
+    journal that it holds, for drained files only.
+    """
+    stretches = {} if files.stretch is None else {path: files.stretch.as_dict() for path in files.recorded}
+    return {"files": files.recorded, "chains": stretches}
 
 
 class DeltaTables:
@@ -172,7 +190,9 @@ class DeltaTables:
 
         def decide(table: DeltaTable) -> Commit | None:
             recorded = transactions(table)
-            return None if recorded is None else Commit(add=files.offer(), transactions=recorded, replace=replace)
+            if recorded is None:
+                return None
+            return Commit(add=files.offer(), transactions=recorded, replace=replace, metadata=metadata_of(files))
 
         if self.commit(name, decide) is not None:
             return True
@@ -220,7 +240,7 @@ def _reason(error: Exception) -> str:
 def _write(table: DeltaTable, commit: Commit) -> None:
     partitions = table.metadata().partition_columns
     table.create_write_transaction(
-        list(commit.add),
+        [*commit.remove, *commit.add],
         mode="overwrite" if commit.replace else "append",
         schema=table.schema(),
         partition_by=partitions,
@@ -228,6 +248,7 @@ def _write(table: DeltaTable, commit: Commit) -> None:
         commit_properties=CommitProperties(
             app_transactions=[Transaction(app, version) for app, version in commit.transactions.items()],
             max_commit_retries=0,  # `decide` must see what the other writer did
+            custom_metadata=None if commit.metadata is None else {METADATA: canonical_json(commit.metadata)},
         ),
     )
     _make_durable(Path(unquote(table.table_uri.removeprefix("file://"))), commit)

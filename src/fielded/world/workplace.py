@@ -1,8 +1,9 @@
 """Everything of the world that a service needs, opened for one deployment at one site."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from fielded.definition.deployment import Deployment
 from fielded.definition.site import Site
@@ -10,7 +11,8 @@ from fielded.words.identifiers import RandomBytes
 from fielded.world.artifacts import Artifacts
 from fielded.world.engines import Engine
 from fielded.world.engines.duckdb import DuckDBEngine
-from fielded.world.ledger import Ledger
+from fielded.world.journal import Journals, open_journals
+from fielded.world.ledger import Event, Ledger
 from fielded.world.registry import Registry
 from fielded.world.tables import DeltaTables
 
@@ -39,6 +41,24 @@ class Workplace:
     registry: Registry
     artifacts: Artifacts
     engine: Engine
+    journals: Journals
+
+    def record(self, kind: str, about: str, details: Mapping[str, Any], once: str = "") -> None:
+        """Put an act of `user` on record, now.
+
+        Args:
+            kind: see `Event.kind`.
+            about: see `Event.about`.
+            details: see `Event.details`.
+            once: see `Event.once`.
+
+        Raises:
+            Unreachable: the ledger cannot be written; what the event speaks of must not go on.
+        """
+        event = Event(
+            kind=kind, about=about, actor=self.user, occurred_at=self.clock(), details=details, once=once
+        )
+        self.ledger.record(event, self.random_bytes)
 
 
 def open_workplace(
@@ -62,4 +82,5 @@ def open_workplace(
         registry=registry,
         artifacts=Artifacts(site, registry, random_bytes),
         engine=DuckDBEngine(site),
+        journals=open_journals(site, deployment.name, random_bytes),
     )

@@ -20,6 +20,8 @@ _COMMANDS = {
     "new": ("fielded.doors.cli.new", "Make a new deployment folder."),
     "check": ("fielded.doors.cli.check", "Definition against model, tables and people."),
     "score": ("fielded.doors.cli.score", "Score a day, a range of days, or whenever new data comes."),
+    "serve": ("fielded.doors.cli.serve", "The API: scores in real time, each on record before it leaves."),
+    "drain": ("fielded.doors.cli.drain", "Move live rows from the journals to the ledger."),
     "audit": ("fielded.doors.cli.audit", "Find, show and replay predictions."),
     "release": ("fielded.doors.cli.release", "Approve a version's files."),
     "rollback": ("fielded.doors.cli.rollback", "Go back to the previous version."),

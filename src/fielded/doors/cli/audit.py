@@ -1,15 +1,14 @@
 """`fielded audit`: find and show open the ledger only; replay loads a model."""
 
+import os
 from typing import Annotated, Any
 
 import typer
 
 from fielded.doors.cli.options import HERE, Folder, Json, SiteFile, load, parse_day
 from fielded.doors.cli.rendering import out, print_fields, print_json, print_table
-from fielded.services.audit import find_subject
+from fielded.services.audit import find_subject, open_books
 from fielded.services.audit import show as show_row
-from fielded.world.ledger_tables import ledger_tables
-from fielded.world.tables import DeltaTables
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Find, show and replay predictions.")
 
@@ -24,9 +23,8 @@ def find(
 ) -> None:
     """Every prediction about a subject, newest first."""
     definition, where = load(deployment, site)
-    tables = DeltaTables(where)
     day = None if on is None else parse_day(on, "--on")
-    rows = find_subject(tables, ledger_tables(where, definition.name), subject, day)
+    rows = find_subject(open_books(where, definition.name, os.urandom), subject, day)
     if as_json:
         print_json(rows)
     elif not rows:
@@ -46,8 +44,7 @@ def show(
 ) -> None:
     """One prediction, whole."""
     definition, where = load(deployment, site)
-    tables = DeltaTables(where)
-    row = show_row(tables, ledger_tables(where, definition.name), request_id)
+    row = show_row(open_books(where, definition.name, os.urandom), request_id)
     if as_json:
         print_json(row)
         return

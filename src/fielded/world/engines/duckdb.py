@@ -24,6 +24,7 @@ from fielded.world.delta_reading import StreamedDataset, dataset_of
 from fielded.world.engines.population import PopulationFunction, build
 from fielded.world.engines.port import OpenPopulation, Size
 from fielded.world.engines.repeats import Repeats
+from fielded.world.engines.settings import duckdb_settings
 from fielded.world.tables import TableVersion
 
 _MARKS = 262_144  # marks of subjects looked at together
@@ -41,8 +42,7 @@ class DuckDBEngine:
     """
 
     def __init__(self, site: Site) -> None:
-        self._memory_mib = site.engine_memory_mib
-        self._threads = site.workers
+        self._site = site
         self._scratch = site.cache / "spill"
 
     @contextmanager
@@ -62,14 +62,7 @@ class DuckDBEngine:
 
     def _connect(self, scratch: Path) -> ibis.BaseBackend:
         scratch.mkdir(parents=True, exist_ok=True)
-        return ibis.duckdb.connect(
-            threads=self._threads,
-            memory_limit=f"{self._memory_mib}MiB",
-            temp_directory=str(scratch),
-            preserve_insertion_order=False,  # order costs memory, and no rule here depends on it
-            autoinstall_known_extensions=False,
-            autoload_known_extensions=False,
-        )
+        return ibis.duckdb.connect(**duckdb_settings(self._site, scratch))
 
 
 class _DuckDBPopulation:

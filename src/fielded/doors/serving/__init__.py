@@ -1,0 +1,1 @@
+"""The API: a request is let in (`guard`), read (`request_model`), scored (`lifespan`) and answered (`routes`)."""

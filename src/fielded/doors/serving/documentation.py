@@ -1,0 +1,347 @@
+"""What the API says about itself (OpenAPI 3.1), made from the definition: schemas, examples, errors."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from fastapi.responses import JSONResponse, PlainTextResponse
+
+from fielded.decisions.explaining import MAX_FEATURES
+from fielded.decisions.scoring import DECISIONS, decide
+from fielded.definition.deployment import Deployment, Feature
+from fielded.doors.serving.inference_protocol import DATATYPES, OUTPUTS
+from fielded.doors.serving.problems import MEDIA_TYPE
+from fielded.doors.serving.request_model import SUBJECT_SCHEMA, RequestModel
+
+_TEXT: dict[str, Any] = {"type": "string"}
+_ID = {"type": "string", "format": "uuid"}
+_REFUSALS = {
+    401: "No credentials, or not good ones.",
+    403: "The caller is known, but may not do this.",
+    404: "No such model or version.",
+    413: "The body is too large.",
+    415: "The body is not JSON.",
+    422: "The request breaks the rules of the definition, field by field.",
+    429: "The caller has asked too often.",
+    503: "No score could be made durable, or too much is under way. Try again.",
+}
+_WITH_HEADERS = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
+
+PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457",
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference"},
+        "title": _TEXT,
+        "status": {"type": "integer"},
+        "detail": _TEXT,
+        "instance": {"type": "string", "format": "uri-reference"},
+        "error": {"type": "string", "description": "For clients of the Open Inference Protocol."},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"field": _TEXT, "got": _TEXT, "expected": _TEXT},
+                "required": ["field", "got", "expected"],
+            },
+        },
+    },
+    "required": ["type", "title", "status", "detail", "instance"],
+}
+
+
+class Documentation:
+    """Describes the routes of a deployment, as keyword arguments of a route.
+
+    Args:
+        deployment: what is served.
+        model: the request's form.
+    """
+
+    def __init__(self, deployment: Deployment, model: RequestModel) -> None:
+        self._deployment = deployment
+        self._model = model
+        self._row = {
+            "subject": "WO-00001234",
+            "features": {name: example_of(rule) for name, rule in deployment.features.items()},
+        }
+
+    def components(self) -> dict[str, Any]:
+        """What operations refer to."""
+        return {
+            "schemas": {"Problem": PROBLEM, "Prediction": self._prediction_schema()},
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        }
+
+    def score(self) -> dict[str, Any]:
+        """`POST /score`."""
+        explain = {
+            "name": "explain",
+            "in": "query",
+            "description": f"Add what each feature contributed (models of up to {MAX_FEATURES} features).",
+            "schema": {"type": "boolean", "default": False},
+        }
+        answer = {"$ref": "#/components/schemas/Prediction"}
+        extra = {
+            "parameters": [explain],
+            "requestBody": _body(self._model.schema("one"), self._row),
+            **_answered(answer, self._prediction_example(), (401, 403, 413, 415, 422, 429, 503)),
+        }
+        return {"methods": ["POST"], "operation_id": "score", "tags": ["score"], "openapi_extra": _guarded(extra)}
+
+    def score_batch(self) -> dict[str, Any]:
+        """`POST /score/batch`."""
+        items = {"type": "array", "items": {"$ref": "#/components/schemas/Prediction"}}
+        answer = _closed({"predictions": items})
+        example = {"predictions": [self._prediction_example()]}
+        extra = {
+            "requestBody": _body(self._model.schema("many"), {"rows": [self._row]}),
+            **_answered(answer, example, (401, 403, 413, 415, 422, 429, 503)),
+        }
+        return {
+            "methods": ["POST"],
+            "operation_id": "score_batch",
+            "tags": ["score"],
+            "openapi_extra": _guarded(extra),
+        }
+
+    def infer(self, *, versioned: bool = False) -> dict[str, Any]:
+        """`POST /v2/models/{name}/infer`."""
+        example = {
+            "id": "my-1",
+            "inputs": [self._tensor(name) for name in ("subject", *self._deployment.features)],
+        }
+        answer = {
+            "type": "object",
+            "properties": {
+                "model_name": _TEXT,
+                "model_version": _TEXT,
+                "id": _TEXT,
+                "outputs": {
+                    "type": "array",
+                    "items": _tensor_schema(tuple(OUTPUTS), tuple(set(OUTPUTS.values()))),
+                },
+            },
+            "required": ["model_name", "model_version", "outputs"],
+        }
+        data = {"score": [0.25], "flag": [False], "decision": ["clear"], "request_id": [_EXAMPLE_ID]}
+        outputs = [
+            {"name": name, "datatype": kind, "shape": [1], "data": data[name]} for name, kind in OUTPUTS.items()
+        ]
+        shown = {**self._named(), "id": "my-1", "outputs": outputs}
+        extra = {
+            "parameters": self._parameters(versioned=versioned),
+            "requestBody": _body(self._infer_schema(), example),
+            **_answered(answer, shown, (401, 403, 404, 413, 415, 422, 429, 503)),
+        }
+        return self._protocol("infer", extra, "POST", versioned=versioned, guarded=True)
+
+    def metadata(self, *, versioned: bool = False) -> dict[str, Any]:
+        """`GET /v2/models/{name}`."""
+        tensors = {"type": "array", "items": {"type": "object"}}
+        answer = _closed(
+            {
+                "name": _TEXT,
+                "versions": {"type": "array", "items": _TEXT},
+                "platform": _TEXT,
+                "inputs": tensors,
+                "outputs": tensors,
+            }
+        )
+        extra = {
+            "parameters": self._parameters(versioned=versioned),
+            **_answered(answer, None, (401, 403, 404, 429, 503)),
+        }
+        return self._protocol("metadata", extra, "GET", versioned=versioned, guarded=True)
+
+    def model_ready(self, *, versioned: bool = False) -> dict[str, Any]:
+        """`GET /v2/models/{name}/ready`."""
+        answer = _closed({"name": _TEXT, "ready": {"type": "boolean"}})
+        extra = {
+            "parameters": self._parameters(versioned=versioned),
+            **_state(answer, 404),
+        }
+        return self._protocol("model_ready", extra, "GET", versioned=versioned, guarded=False)
+
+    def server(self) -> dict[str, Any]:
+        """`GET /v2`."""
+        answer = _closed({"name": _TEXT, "version": _TEXT, "extensions": {"type": "array", "items": _TEXT}})
+        return self._protocol("server", _answered(answer, None, ()), "GET", versioned=False, guarded=False)
+
+    def protocol_health(self, kind: Literal["live", "ready"]) -> dict[str, Any]:
+        """`GET /v2/health/live` and `/v2/health/ready`."""
+        extra = _state(_closed({kind: {"type": "boolean"}}))
+        return self._protocol(f"health_{kind}", extra, "GET", versioned=False, guarded=False)
+
+    def health(self, kind: Literal["live", "ready"]) -> dict[str, Any]:
+        """`GET /health/live` and `/health/ready`."""
+        answer = _closed({"status": {"type": "string", "enum": [kind, f"not {kind}"]}})
+        return {"operation_id": kind, "tags": ["operations"], "openapi_extra": _state(answer)}
+
+    def metrics(self) -> dict[str, Any]:
+        """`GET /metrics`."""
+        return {
+            "operation_id": "metrics",
+            "tags": ["operations"],
+            "response_class": PlainTextResponse,
+            "openapi_extra": _guarded({"responses": _refusals((401, 403, 429, 503))}),
+        }
+
+    def _protocol(
+        self, operation: str, extra: dict[str, Any], method: str, *, versioned: bool, guarded: bool
+    ) -> dict[str, Any]:
+        name = f"oip_{operation}_version" if versioned else f"oip_{operation}"
+        return {
+            "methods": [method],
+            "operation_id": name,
+            "tags": ["open inference protocol"],
+            "response_class": JSONResponse,
+            "openapi_extra": _guarded(extra) if guarded else extra,
+        }
+
+    def _parameters(self, *, versioned: bool) -> list[dict[str, Any]]:
+        names = {"type": "string", "enum": [self._deployment.model.name]}
+        parameters = [{"name": "name", "in": "path", "required": True, "schema": names}]
+        if versioned:
+            version = {"type": "string", "description": "Only the version that scores now is there."}
+            parameters.append({"name": "version", "in": "path", "required": True, "schema": version})
+        return parameters
+
+    def _named(self) -> dict[str, Any]:
+        return {"model_name": self._deployment.model.name, "model_version": "2"}
+
+    def _prediction_schema(self) -> dict[str, Any]:
+        numbers = {"type": "object", "additionalProperties": {"type": "number"}}
+        schema = _closed(
+            {
+                "subject": SUBJECT_SCHEMA,
+                "score": {"type": "number", "minimum": 0, "maximum": 1},
+                "flag": {"type": "boolean"},
+                "decision": {"type": "string", "enum": list(DECISIONS)},
+                "request_id": _ID,
+                "model": _closed({"name": _TEXT, "version": _TEXT}),
+                "artifact_sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+                "scored_at": {"type": "string", "format": "date-time"},
+            }
+        )
+        schema["properties"]["explanation"] = _closed({"base": {"type": "number"}, "contributions": numbers})
+        return schema
+
+    def _prediction_example(self) -> dict[str, Any]:
+        decision = self._deployment.decision
+        score = decision.threshold
+        place = int(decide(np.array([score]), decision.threshold, decision.review_band)[0])
+        return {
+            "subject": self._row["subject"],
+            "score": score,
+            "flag": True,
+            "decision": DECISIONS[place],
+            "request_id": _EXAMPLE_ID,
+            "model": {"name": self._deployment.model.name, "version": "2"},
+            "artifact_sha256": "0" * 64,
+            "scored_at": "2026-03-31T12:00:00.000000+00:00",
+        }
+
+    def _tensor(self, name: str) -> dict[str, Any]:
+        if name == "subject":
+            return {"name": name, "shape": [1], "datatype": "BYTES", "data": [self._row["subject"]]}
+        rule = self._deployment.features[name]
+        return {"name": name, "shape": [1], "datatype": DATATYPES[rule.type][0], "data": [example_of(rule)]}
+
+    def _infer_schema(self) -> dict[str, Any]:
+        names = ("subject", *self._deployment.features)
+        kinds = tuple(dict.fromkeys(kind for kinds in DATATYPES.values() for kind in kinds))
+        output = {
+            "type": "object",
+            "properties": {"name": {"type": "string", "enum": list(OUTPUTS)}, "parameters": {"type": "object"}},
+            "required": ["name"],
+            "additionalProperties": False,
+        }
+        return {
+            "type": "object",
+            "properties": {
+                "id": {"type": "string", "maxLength": 256},
+                "parameters": {"type": "object"},
+                "inputs": {"type": "array", "items": _tensor_schema(names, kinds), "minItems": 1},
+                "outputs": {"type": "array", "items": output},
+            },
+            "required": ["inputs"],
+            "additionalProperties": False,
+        }
+
+
+_EXAMPLE_ID = "0195e8a0-7c00-7000-8000-000000000001"
+
+
+def example_of(rule: Feature) -> float | int | str | bool:
+    """A value that keeps a feature's rule."""
+    if rule.type == "category":
+        return rule.values[0] if rule.values else "text"
+    if rule.type == "bool":
+        return True
+    low, high = rule.min, rule.max
+    if low is None:
+        low = 1.0 if high is None else min(1.0, high)
+    value = low if high is None else (low + high) / 2
+    return int(value) if rule.type == "int" else value
+
+
+def _closed(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _tensor_schema(names: tuple[str, ...], kinds: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string", "enum": list(names)},
+            "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "maxItems": 2},
+            "datatype": {"type": "string", "enum": sorted(kinds)},
+            "data": {"type": "array"},
+            "parameters": {"type": "object"},
+        },
+        "required": ["name", "shape", "datatype", "data"],
+        "additionalProperties": False,
+    }
+
+
+def _body(schema: dict[str, Any], example: Mapping[str, Any]) -> dict[str, Any]:
+    return {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}
+
+
+def _answered(schema: dict[str, Any], example: Any, refusals: tuple[int, ...]) -> dict[str, Any]:
+    content: dict[str, Any] = {"schema": schema} if example is None else {"schema": schema, "example": example}
+    return {"responses": {"200": _response("Done.", "application/json", content), **_refusals(refusals)}}
+
+
+def _state(schema: dict[str, Any], *refusals: int) -> dict[str, Any]:
+    """200 and 503 with the same form."""
+    described = _answered(schema, None, refusals)
+    described["responses"]["503"] = _response("Not now.", "application/json", {"schema": schema})
+    return described
+
+
+def _refusals(codes: tuple[int, ...]) -> dict[str, Any]:
+    content = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    told = {str(code): _response(_REFUSALS[code], MEDIA_TYPE, content) for code in codes}
+    for code, header in _WITH_HEADERS.items():
+        if code in codes:
+            told[str(code)]["headers"][header] = {"schema": _TEXT}
+    return told
+
+
+def _response(description: str, media_type: str, content: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "description": description,
+        "headers": {"X-Request-Id": {"schema": _ID}},
+        "content": {media_type: content},
+    }
+
+
+def _guarded(extra: dict[str, Any]) -> dict[str, Any]:
+    return {**extra, "security": [{"bearer": []}]}

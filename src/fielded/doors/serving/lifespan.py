@@ -1,0 +1,256 @@
+"""What one worker holds while it serves: the live service, and what goes on beside the requests."""
+
+import asyncio
+import gc
+import multiprocessing
+import os
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+from fielded.decisions.scoring import Scorer
+from fielded.definition.serving import Api
+from fielded.doors.serving.logs import Logs
+from fielded.doors.serving.metrics import Metrics
+from fielded.doors.serving.problems import Problem, unavailable
+from fielded.services.drain import Drained
+from fielded.services.score_live import LiveAnswer, LiveRequest, LiveRow, Settled
+from fielded.words.errors import FieldedError, Unreachable
+from fielded.words.identifiers import RandomBytes
+from fielded.world.identity import Authenticator, Caller
+from fielded.world.registry import RegisteredVersion
+
+_FLUSH_SECONDS = 1.0  # between two looks at counters and at the supervisor
+_WAITING_SECONDS = 10.0  # between two counts of the rows that wait in the journals
+_KEYS_SECONDS = 30.0  # between two looks whether the identity provider's keys are old
+_READY_SECONDS = 1.0  # a probe of the journal is believed that long, so that asking is no attack
+_PROBE_SECONDS = 6.0
+
+
+class Scoring(Protocol):
+    """See `services.score_live.LiveScoring`."""
+
+    @property
+    def scorer(self) -> Scorer: ...
+
+    def submit(self, request: LiveRequest) -> None: ...
+
+    def probe(self) -> None: ...
+
+
+class Service(Protocol):
+    """See `services.serve.Live`."""
+
+    @property
+    def scoring(self) -> Scoring: ...
+
+    def follow_once(self) -> RegisteredVersion | None: ...
+
+    def drain_once(self) -> Drained: ...
+
+    def waiting_rows(self) -> int: ...
+
+    def close(self) -> None: ...
+
+
+OpenService = Callable[[Callable[[Settled], None]], Service]
+
+
+class Serving:
+    """A worker's live service, from the server's start to its end.
+
+    Args:
+        open_service: opens it; told where answers go. Blocks.
+        model_name: registered name.
+        api: the site's limits and times.
+        authenticator: whose keys are kept fresh.
+        logs: where it tells what befalls it.
+        metrics: what it counts.
+        random_bytes: so that workers do not all drain at the same moment.
+    """
+
+    def __init__(
+        self,
+        open_service: OpenService,
+        model_name: str,
+        api: Api,
+        authenticator: Authenticator,
+        logs: Logs,
+        metrics: Metrics,
+        random_bytes: RandomBytes,
+    ) -> None:
+        self.model_name = model_name
+        self.logs = logs
+        self.metrics = metrics
+        self._open = open_service
+        self._api = api
+        self._authenticator = authenticator
+        self._random_bytes = random_bytes
+        self._service: Service | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._threads = ThreadPoolExecutor(4, "fielded-beside")  # probe, follow, drain, keys
+        self._probing = asyncio.Lock()
+        self._probed: tuple[float, bool] = (-_READY_SECONDS, False)
+
+    async def start(self) -> None:
+        """Load, claim, begin.
+
+        Raises:
+            FieldedError: it cannot be served.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._service = await self._beside(self._open, self._settle)
+        scorer = self._service.scoring.scorer
+        self.metrics.scores_with(scorer.model_version, scorer.artifact_sha256)
+        self._tasks = [
+            asyncio.create_task(self._each(_FLUSH_SECONDS, self._look_around)),
+            asyncio.create_task(self._each(self._api.alias_seconds, self._follow)),
+            asyncio.create_task(self._each(min(_WAITING_SECONDS, self._api.drain_seconds), self._count_waiting)),
+            asyncio.create_task(self._each(self._api.drain_seconds, self._drain)),
+            asyncio.create_task(self._each(_KEYS_SECONDS, self._refresh_keys)),
+        ]
+        gc.collect()
+        gc.freeze()  # what was loaded stays: looking through it again and again would pause requests
+        self.logs.event("info", "serving", model=self.model_name, version=scorer.model_version)
+
+    async def stop(self) -> None:
+        """Answer what was submitted, let the journal go."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._service is not None:
+            await self._beside(self._service.close)
+        self.metrics.flush()
+        self._threads.shutdown()
+        self.logs.event("info", "stopped")
+
+    async def score(self, rows: Sequence[LiveRow], caller: Caller) -> LiveAnswer:
+        """Score rows durably.
+
+        Raises:
+            Unreachable: there is no score, because it could not be made durable.
+            FieldedError: the model could not score them.
+        """
+        ticket: asyncio.Future[LiveAnswer | FieldedError] = self._loop.create_future()
+        self._scoring.submit(
+            LiveRequest(rows=rows, requested_by=caller.name, client_address=caller.client_address, ticket=ticket)
+        )
+        outcome = await ticket
+        if isinstance(outcome, LiveAnswer):
+            self.metrics.predicted(outcome.model_version, outcome.decisions)
+            return outcome
+        if isinstance(outcome, Unreachable):  # one error for a whole group, so it is not raised itself
+            raise unavailable("unavailable", "The score could not be made durable, so there is none. Try again.")
+        raise Problem(500, "fault", "The model could not score this. It was logged under this request's id.")
+
+    @property
+    def scorer(self) -> Scorer:
+        """What scores now."""
+        return self._scoring.scorer
+
+    async def ready(self) -> bool:
+        """Whether a score could be made and made durable: the journal is written to, at most once a second."""
+        async with self._probing:
+            at, ready = self._probed
+            if self._loop.time() - at < _READY_SECONDS:
+                return ready
+            try:
+                await asyncio.wait_for(self._beside(self._scoring.probe), _PROBE_SECONDS)
+                ready = True
+            except (FieldedError, TimeoutError) as error:
+                self.logs.event("error", "not ready", message=str(error) or "the probe took too long")
+                ready = False
+            self._probed = (self._loop.time(), ready)
+            return ready
+
+    async def beside(self, do: Callable[..., Any], *arguments: Any) -> Any:
+        """Do something that blocks, off the event loop."""
+        return await self._beside(do, *arguments)
+
+    @property
+    def _scoring(self) -> Scoring:
+        if self._service is None:
+            raise unavailable("starting", "The service has not started yet. Try again.")
+        return self._service.scoring
+
+    def _beside(self, do: Callable[..., Any], *arguments: Any) -> Awaitable[Any]:
+        return self._loop.run_in_executor(self._threads, do, *arguments)
+
+    def _settle(self, settled: Settled) -> None:
+        """Told on the scoring thread; one call wakes the loop for a whole group."""
+        self._loop.call_soon_threadsafe(self._hand_over, settled)
+
+    def _hand_over(self, settled: Settled) -> None:
+        rows, failures = 0, set()
+        for request, outcome in settled:
+            rows += len(request.rows)
+            if isinstance(outcome, FieldedError):
+                failures.add(str(outcome))
+            if not request.ticket.done():  # its caller may have been given up on
+                request.ticket.set_result(outcome)
+        self.metrics.group(rows)
+        for message in failures:
+            self.logs.event("error", "not scored", message=message)
+
+    async def _each(self, seconds: float, do: Callable[[], Awaitable[None]]) -> None:
+        """Do something again and again; a fault of one time is logged by its type and ends nothing."""
+        while True:
+            spread = 0.9 + 0.2 * self._random_bytes(1)[0] / 255
+            await asyncio.sleep(seconds * spread)
+            try:
+                await do()
+            except Exception as error:  # noqa: BLE001 - see above
+                self.logs.event("error", "fault", doing=do.__name__.strip("_"), exception=type(error).__name__)
+
+    async def _look_around(self) -> None:
+        self.metrics.flush()
+        supervisor = multiprocessing.parent_process()
+        if supervisor is not None and not supervisor.is_alive():
+            self.logs.event("error", "supervisor gone")
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    async def _follow(self) -> None:
+        service = self._opened()
+        try:
+            moved = await self._beside(service.follow_once)
+        except FieldedError as error:
+            self.metrics.follow_failed()
+            self.logs.event("error", "alias not followed", message=str(error))
+            return
+        if moved is not None:
+            scorer = service.scoring.scorer
+            self.metrics.scores_with(scorer.model_version, scorer.artifact_sha256)
+            self.logs.event("info", "alias followed", model=self.model_name, version=scorer.model_version)
+
+    async def _count_waiting(self) -> None:
+        service = self._opened()
+        try:
+            rows = await self._beside(service.waiting_rows)
+        except FieldedError as error:
+            self.logs.event("error", "journals not counted", message=str(error))
+            return
+        self.metrics.waiting(rows)
+        if rows >= self._api.drain_rows:
+            await self._drain()
+
+    async def _drain(self) -> None:
+        try:
+            drained: Drained = await self._beside(self._opened().drain_once)
+        except FieldedError as error:
+            self.metrics.drain_failed()
+            self.logs.event("error", "not drained", message=str(error))
+            return
+        for journal, failure in drained.failures.items():
+            self.metrics.drain_failed()
+            self.logs.event("error", "not drained", journal=journal, message=str(failure))
+        if drained.rows:
+            self.logs.event("info", "drained", rows=drained.rows, files=drained.files, journals=drained.journals)
+
+    async def _refresh_keys(self) -> None:
+        await self._beside(self._authenticator.refresh)
+
+    def _opened(self) -> Service:
+        if self._service is None:
+            raise RuntimeError("not started")
+        return self._service

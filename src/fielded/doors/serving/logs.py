@@ -1,0 +1,145 @@
+"""Logs: one JSON line for each request, and for what the service and its libraries have to say.
+
+A line never holds a feature's value, a subject, a token, a query or a stack. A library's own message is written
+as its template, without what it would fill in; only this package's and uvicorn's are written out.
+
+Lines are handed to the stream by a thread of their own, many at a time: writing each by itself would cost a
+request as much as reading it.
+"""
+
+import json
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+_PAUSE = 0.1  # seconds that lines are gathered
+_MOST_LINES = 100_000  # held while the stream does not take them; then the oldest are lost, and that is said
+_TRUSTED = ("fielded", "uvicorn")  # loggers whose arguments hold nothing of a request's body
+
+
+class LineWriter:
+    """Writes lines to a stream from a thread of its own.
+
+    Args:
+        stream: usually standard output.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lines: deque[str] = deque()
+        self._some = threading.Event()
+        self._stop = threading.Event()
+        self._lost = 0
+        self._thread = threading.Thread(target=self._run, name="fielded-logs", daemon=True)
+        self._thread.start()
+
+    def write(self, line: str) -> None:
+        """Have a line written soon; never blocks."""
+        if len(self._lines) >= _MOST_LINES:
+            self._lines.popleft()
+            self._lost += 1
+        self._lines.append(line)
+        if not self._some.is_set():
+            self._some.set()
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._stop.set()
+        self._some.set()
+        self._thread.join()
+        self._flush()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._some.wait()
+            self._stop.wait(_PAUSE)
+            self._some.clear()
+            self._flush()
+
+    def _flush(self) -> None:
+        lines = [self._lines.popleft() for _ in range(len(self._lines))]
+        if self._lost:
+            lost, self._lost = self._lost, 0
+            lines.append(json.dumps({"level": "error", "event": "log lines lost", "lines": lost}))
+        if lines:
+            self._stream.write("\n".join(lines) + "\n")
+            self._stream.flush()
+
+
+class Logs:
+    """What the API logs.
+
+    Args:
+        writer: where lines go.
+        clock: the time now, UTC.
+    """
+
+    def __init__(self, writer: LineWriter, clock: Callable[[], datetime]) -> None:
+        self._writer = writer
+        self._clock = clock
+
+    def request(  # noqa: PLR0913 - the fields of a line
+        self,
+        *,
+        request_id: str | None,
+        method: str,
+        route: str,
+        status: int,
+        seconds: float,
+        caller: str | None,
+        client_address: str,
+        reason: str | None,
+    ) -> None:
+        """One request that was answered. `route` is a template, never the path that was sent."""
+        time = self._clock().isoformat(timespec="milliseconds")
+        level = "error" if status >= 500 else "warning" if reason else "info"  # noqa: PLR2004 - 5xx
+        who = "null" if caller is None else json.dumps(caller)
+        why = "null" if reason is None else f'"{reason}"'
+        self._writer.write(
+            f'{{"time":"{time}","level":"{level}","event":"request","request_id":"{request_id}",'
+            f'"method":"{method}","route":"{route}","status":{status},"duration_ms":{seconds * 1000:.3f},'
+            f'"caller":{who},"client_address":{json.dumps(client_address)},"reason":{why}}}'
+        )
+
+    def event(self, level: str, event: str, **fields: Any) -> None:
+        """Something the service did, or that befell it."""
+        time = self._clock().isoformat(timespec="milliseconds")
+        self._writer.write(json.dumps({"time": time, "level": level, "event": event, **fields}))
+
+    def record(self, record: logging.LogRecord) -> None:
+        """A line of Python's own logging."""
+        trusted = record.name.partition(".")[0] in _TRUSTED
+        fields: dict[str, Any] = {"logger": record.name}
+        if record.name != "py.warnings":  # a warning's text may show values
+            fields["message"] = record.getMessage() if trusted else str(record.msg)
+        if record.exc_info and record.exc_info[0] is not None:
+            fields["exception"] = record.exc_info[0].__name__
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        level = record.levelname.lower()
+        self._writer.write(json.dumps({"time": time, "level": level, "event": "log", **fields}))
+
+
+class _Handler(logging.Handler):
+    def __init__(self, logs: Logs) -> None:
+        super().__init__()
+        self._logs = logs
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._logs.record(record)
+
+
+def take_over_logging(logs: Logs) -> None:
+    """Send every logger's lines through `logs`: also of libraries that brought a handler of their own."""
+    logging.captureWarnings(capture=True)
+    root = logging.getLogger()
+    root.handlers = [_Handler(logs)]
+    root.setLevel(logging.WARNING)
+    for logger in list(logging.Logger.manager.loggerDict.values()):
+        if isinstance(logger, logging.Logger):
+            logger.handlers.clear()
+            logger.propagate = True
+    for name in _TRUSTED:
+        logging.getLogger(name).setLevel(logging.INFO)

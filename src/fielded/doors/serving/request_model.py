@@ -1,0 +1,281 @@
+"""The request's form, made from the definition's features.
+
+A row passes here if and only if `decisions.rules` would accept it in a batch whose columns have the features' own
+types; a test holds both together. What a batch may still read as a number (a text) is refused here: JSON has
+numbers. Two texts are refused that a batch might hold, because not every store can keep them: one with a NUL,
+and half a surrogate pair (which is no JSON text, RFC 8259 section 8.2).
+
+One pass of pydantic over the bytes gives the values in the definition's order.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal, Union
+
+from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic_core import ErrorDetails
+from typing_extensions import TypedDict
+
+from fielded.definition.deployment import Feature
+from fielded.doors.serving.problems import FieldError, Problem, unprocessable
+from fielded.services.score_live import LiveRow, Value
+
+SUBJECT_LENGTH = 256
+_EXACT = 2**53  # below it every whole number is a float of its own
+_INT64 = (-(2**63), 2**63 - 1)
+_NAME_LENGTH = 64  # of an unknown field, in the answer
+
+SUBJECT_SCHEMA: dict[str, Any] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": SUBJECT_LENGTH,
+    "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$",
+}
+Subject = Annotated[
+    str,
+    Field(strict=True, min_length=1, max_length=SUBJECT_LENGTH, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$"),
+    WithJsonSchema(SUBJECT_SCHEMA),
+]
+_SUBJECT_EXPECTED = f"text of 1 to {SUBJECT_LENGTH} characters without control characters"
+
+
+class RequestModel:
+    """Reads requests.
+
+    Args:
+        features: the definition's features, in order.
+        max_batch_rows: rows of one request, at most.
+    """
+
+    def __init__(self, features: Mapping[str, Feature], max_batch_rows: int) -> None:
+        types = {name: _type_of(rule) for name, rule in features.items()}
+        row = _form("Row", {"subject": Subject, "features": _form("Features", types)})
+        rows = Annotated[list[row], Field(min_length=1, max_length=max_batch_rows)]
+        self.max_batch_rows = max_batch_rows
+        self._features = dict(features)
+        self._one: TypeAdapter[Any] = TypeAdapter(row)
+        self._many: TypeAdapter[Any] = TypeAdapter(_form("Batch", {"rows": rows}))
+        self._columns: dict[str, TypeAdapter[Any]] = {
+            name: TypeAdapter(Annotated[list[kind], Field(strict=True)])  # type: ignore[valid-type] # made here
+            for name, kind in {"subject": Subject, **types}.items()
+        }
+        self._expected = {name: expectation(rule) for name, rule in features.items()}
+
+    def one(self, body: bytes) -> LiveRow:
+        """The row of a `/score` body.
+
+        Raises:
+            Problem: 422, with every field that is wrong.
+        """
+        try:
+            row = self._one.validate_json(body)
+        except ValidationError as error:
+            raise self._problem(error) from None
+        return LiveRow(row["subject"], tuple(row["features"].values()))
+
+    def many(self, body: bytes) -> list[LiveRow]:
+        """The rows of a `/score/batch` body.
+
+        Raises:
+            Problem: 422, with every field that is wrong.
+        """
+        try:
+            rows = self._many.validate_json(body)["rows"]
+        except ValidationError as error:
+            raise self._problem(error) from None
+        return [LiveRow(row["subject"], tuple(row["features"].values())) for row in rows]
+
+    def column(self, name: str, values: Sequence[Any], path: str) -> tuple[list[Value], list[FieldError]]:
+        """The values of one feature, or of `subject`, for many rows.
+
+        Args:
+            name: which.
+            values: as they came out of JSON.
+            path: how to name the list in an error.
+        """
+        try:
+            return self._columns[name].validate_python(values), []
+        except ValidationError as error:
+            expected = _SUBJECT_EXPECTED if name == "subject" else self._expected[name]
+            places = {item["loc"][0]: item for item in error.errors(include_url=False, include_context=False)}
+            return [], [
+                FieldError(f"{path}[{place}]", json_type(item["input"]), expected)
+                for place, item in places.items()
+            ]
+
+    def schema(self, form: Literal["one", "many"]) -> dict[str, Any]:
+        """JSON Schema of a body, without references."""
+        features = {name: feature_schema(rule) for name, rule in self._features.items()}
+        row = _object({"subject": SUBJECT_SCHEMA, "features": _object(features)})
+        if form == "one":
+            return row
+        rows = {"type": "array", "items": row, "minItems": 1, "maxItems": self.max_batch_rows}
+        return _object({"rows": rows})
+
+    def _problem(self, error: ValidationError) -> Problem:
+        found: dict[str, FieldError] = {}
+        for item in error.errors(include_url=False, include_context=False):
+            told = self._told(item)
+            found.setdefault(told.field, told)  # a number has several ways to be wrong; one is enough
+        return unprocessable(list(found.values()))
+
+    def _told(self, item: ErrorDetails) -> FieldError:
+        kind, loc, path = item["type"], list(item["loc"]), ""
+        if loc[:1] == ["rows"] and len(loc) > 1:
+            path, loc = f"rows[{loc[1]}]", loc[2:]
+        if kind == "extra_forbidden":
+            return FieldError(_joined(path, *map(_shown, loc)), "an unknown field", "no field of that name")
+        got = "nothing" if kind == "missing" else json_type(item["input"])
+        if kind == "json_invalid":
+            return FieldError("body", "no JSON", "a JSON object in UTF-8")
+        if not loc:
+            return FieldError(path or "body", got, "an object")
+        if loc[0] == "features" and len(loc) > 1:
+            return FieldError(_joined(path, "features", str(loc[1])), got, self._expected[str(loc[1])])
+        if loc[0] == "rows":
+            if isinstance(item["input"], list):
+                got = f"{'more' if item['input'] else 'fewer'} rows than that"
+            return FieldError("rows", got, f"a list of 1 to {self.max_batch_rows} rows")
+        expected = "an object with every feature" if loc[0] == "features" else _SUBJECT_EXPECTED
+        return FieldError(_joined(path, str(loc[0])), got, expected)
+
+
+def expectation(rule: Feature) -> str:
+    """What a feature's value must be, for people."""
+    texts = {"float": "a number", "int": "a whole number of 64 bits", "category": "text", "bool": "true or false"}
+    text = f"one of {', '.join(rule.values)}" if rule.unseen == "quarantine" else texts[rule.type]
+    if rule.min is not None:
+        text += f", at least {rule.min:g}"
+    if rule.max is not None:
+        text += f", at most {rule.max:g}"
+    return f"{text}, or null" if rule.nullable else text
+
+
+def json_type(value: object) -> str:
+    """What JSON calls a value."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, int | float):
+        return "a number"
+    if isinstance(value, str):
+        return "text"
+    return "a list" if isinstance(value, list) else "an object"
+
+
+def feature_schema(rule: Feature) -> dict[str, Any]:
+    """JSON Schema of one feature's values."""
+    schema: dict[str, Any]
+    if rule.type == "float":
+        schema = {"type": "number", **_bounds(rule, float), "description": rule.unit}
+    elif rule.type == "int":
+        bounds = _bounds(rule, int)
+        schema = {
+            "type": "integer",
+            "minimum": _INT64[0],
+            "maximum": _INT64[1],
+            **bounds,
+            "description": rule.unit,
+        }
+    elif rule.type == "bool":
+        schema = {"type": "boolean"}
+    elif rule.unseen == "quarantine":
+        schema = {"type": "string", "enum": list(rule.values)}
+    else:
+        schema = {"type": "string", "pattern": r"^[^\u0000]*$", "examples": list(rule.values) or None}
+    schema = {key: value for key, value in schema.items() if value is not None}
+    if not rule.nullable:
+        return schema
+    if "enum" in schema:
+        return {"type": ["string", "null"], "enum": [*rule.values, None]}
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def _form(name: str, fields: Mapping[str, Any]) -> Any:
+    """The type of an object with exactly these fields. A dictionary with types: no object is made of each row."""
+    make: Any = TypedDict
+    form = make(name, fields)
+    form.__pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+    return form
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _bounds(rule: Feature, number: Callable[[float], float]) -> dict[str, float]:
+    bounds = {"minimum": rule.min, "maximum": rule.max}
+    return {name: number(bound) for name, bound in bounds.items() if bound is not None}
+
+
+def _type_of(rule: Feature) -> Any:
+    """The pydantic type of a feature's values."""
+    kind: Any
+    if rule.type == "float":
+        kind = _float(rule)
+    elif rule.type == "int":
+        kind = _int(rule)
+    elif rule.type == "bool":
+        kind = Annotated[bool, Field(strict=True)]
+    elif rule.unseen == "quarantine":
+        kind = Literal[rule.values]
+    else:
+        kind = Annotated[str, Field(strict=True, pattern=r"^[^\x00]*$")]
+    return Union[kind, None] if rule.nullable else kind  # noqa: UP007 - made at run time
+
+
+def _float(rule: Feature) -> Any:
+    """A finite number. The first way is pydantic's own and fast; below 2**53 it is also exact. The second looks at
+    what was written, because a larger whole number may have no float of its own.
+    """
+
+    def exact(value: object) -> float:
+        if type(value) not in (int, float):
+            raise ValueError("not a number")
+        try:
+            number = float(value)  # type: ignore[arg-type] # seen above
+        except OverflowError:
+            raise ValueError("too large") from None
+        if not math.isfinite(number) or number != value:
+            raise ValueError("not exact")
+        return _within(number, rule)
+
+    fast = Annotated[
+        float, Field(strict=True, allow_inf_nan=False, gt=-_EXACT, lt=_EXACT, ge=rule.min, le=rule.max)
+    ]
+    return Annotated[Union[fast, Annotated[float, PlainValidator(exact)]], Field(union_mode="left_to_right")]  # noqa: UP007
+
+
+def _int(rule: Feature) -> Any:
+    """A whole number of 64 bits; `3.0` is one."""
+    low = max(_INT64[0], int(rule.min)) if rule.min is not None else _INT64[0]
+    high = min(_INT64[1], int(rule.max)) if rule.max is not None else _INT64[1]
+
+    def whole(value: object) -> int:
+        if type(value) is not float or not value.is_integer() or not low <= int(value) <= high:
+            raise ValueError("not whole, or out of bounds")
+        return int(value)
+
+    fast = Annotated[int, Field(strict=True, ge=low, le=high)]
+    return Annotated[Union[fast, Annotated[int, PlainValidator(whole)]], Field(union_mode="left_to_right")]  # noqa: UP007
+
+
+def _within(number: float, rule: Feature) -> float:
+    if (rule.min is not None and number < rule.min) or (rule.max is not None and number > rule.max):
+        raise ValueError("out of bounds")
+    return number
+
+
+def _joined(*parts: str) -> str:
+    return ".".join(part for part in parts if part)
+
+
+def _shown(name: str | int) -> str:
+    """An unknown name, as far as it can be repeated safely."""
+    return "".join(letter for letter in str(name)[:_NAME_LENGTH] if letter.isprintable())

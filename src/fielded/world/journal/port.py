@@ -1,0 +1,127 @@
+"""The journal: where a live score's row is durable before the score leaves, until it is drained to the ledger.
+
+One port, two implementations (SQLite, PostgreSQL), one set of tests. A journal has one writer at a time; a
+store holds the journals of all processes that serve a deployment at a site. Rows are numbered from 1 without a
+gap in each journal and carry its hash chain (`decisions.chain`), so that draining can lose none unnoticed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import pyarrow as pa
+
+from fielded.words.errors import Unreachable
+
+
+class JournalDown(Unreachable):
+    """The journal cannot take a row now: disk full, database gone, flush failed. Later it may again."""
+
+
+class OutOfStep(JournalDown):
+    """Rows or numbers do not go on from where the journal's chain stands: a gap, an overlap, or a store that was
+    put back from an older copy. Nothing was written.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Where a journal's chain stands.
+
+    Attributes:
+        sequence: number of its last durable row; 0 before the first.
+        head: the chain's head after that row, 32 bytes.
+    """
+
+    sequence: int
+    head: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits in one journal.
+
+    Attributes:
+        journal: its id, a UUID.
+        rows: how many rows were not trimmed yet.
+        oldest: `scored_at` of the first of them, UTC; None where there is none.
+        end: where its chain stands.
+    """
+
+    journal: str
+    rows: int
+    oldest: datetime | None
+    end: End
+
+
+class Journal(Protocol):
+    """A journal, held by the one process that writes it."""
+
+    @property
+    def id(self) -> str:
+        """UUID; the same after a restart if the store keeps it."""
+
+    @property
+    def end(self) -> End:
+        """Where the chain stands. After an `append` that failed: read again from the store by the next call."""
+
+    def append(self, rows: pa.RecordBatch) -> None:
+        """Make rows durable, all or none, in one flush: when this returns they survive a power cut.
+
+        Args:
+            rows: schema of the `predictions` table without the partition; `journal_sequence` goes on from
+                `end`, `chain` is filled. Schemas may differ from call to call.
+
+        Raises:
+            OutOfStep: they do not go on from `end`; none of them is durable.
+            JournalDown: they may or may not be durable; none of them may be answered. The next call opens the
+                store again, finds out where the chain stands, and goes on by itself once the cause is gone.
+        """
+
+    def probe(self) -> None:
+        """Write something and flush it, as `append` would, and leave nothing.
+
+        Raises:
+            JournalDown: it could not.
+        """
+
+    def close(self) -> None:
+        """Let go: another process may claim this journal."""
+
+
+class Journals(Protocol):
+    """The journals of one deployment at one site."""
+
+    def claim(self) -> Journal:
+        """A journal to write: one that no living process holds, or a new one.
+
+        Raises:
+            JournalDown: the store does not answer.
+        """
+
+    def backlogs(self) -> list[Backlog]:
+        """Every journal, oldest first. Empty where nothing was ever journaled; makes nothing.
+
+        Raises:
+            JournalDown: the store does not answer.
+        """
+
+    def read(self, journal: str, after: int) -> Iterator[pa.RecordBatch]:
+        """Rows numbered above `after`, in order, as they were appended; those durable when asked for.
+
+        Raises:
+            OutOfStep: the journal ends before `after`: it has lost rows.
+            JournalDown: the store does not answer.
+            Unreachable: no such journal, or its bytes are damaged.
+        """
+
+    def trim(self, journal: str, through: int) -> None:
+        """Forget rows up to and including number `through`. The chain's end is kept. Safe while another process
+        appends, and safe to repeat.
+
+        Raises:
+            OutOfStep: the journal ends before `through`: it has lost rows.
+            JournalDown: the store does not answer.
+            Unreachable: no such journal.
+        """

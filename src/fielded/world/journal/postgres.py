@@ -1,0 +1,405 @@
+"""Journals in PostgreSQL, for replicas whose disks do not outlast them. Needs the extra `postgres`.
+
+Each claim makes a new journal; what a dead process left is drained like the rest, and a journal that is finished
+stays as one small row. Its writer holds a session advisory lock on it, so a writer that lost its connection
+cannot go on before the server has ended the old session: only then is it certain whether its last append is in.
+(A pooler in front must pool sessions, not transactions.) Numbers are a primary key besides.
+
+An append is one INSERT, one round trip. Everything is bounded in time on both sides, since a server that hangs
+keeps accepting bytes.
+"""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar, cast
+
+import psycopg
+import pyarrow as pa
+from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.types.numeric import Int8
+
+from fielded.decisions.chain import start_of
+from fielded.words.errors import Unreachable, WrongUse
+from fielded.words.identifiers import RandomBytes, uuid7
+from fielded.world.journal.entries import Entry, first_moment, read_schema, unpack, within
+from fielded.world.journal.port import Backlog, End, Journal, JournalDown, OutOfStep
+from fielded.world.journal.writer import Writer
+
+_T = TypeVar("_T")
+
+_PATIENCE = 4.0  # seconds for any answer
+_LOCK_MS = 2000
+_READ_ENTRIES = 64
+_TRIM_ENTRIES = 1000
+_MAKING = int.from_bytes(hashlib.sha256(b"fielded journal tables").digest()[:8], "big") >> 1
+
+_CONNECTION = {
+    "connect_timeout": "3",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "4000",
+    "application_name": "fielded",
+}  # unless the URL says otherwise
+
+_SESSION = f"""
+SET synchronous_commit = on;
+SET statement_timeout = 3000;
+SET lock_timeout = {_LOCK_MS};
+SET idle_in_transaction_session_timeout = 10000;
+SET tcp_keepalives_idle = 5;
+SET tcp_keepalives_interval = 2;
+SET tcp_keepalives_count = 3;
+"""
+
+_TABLES = """
+CREATE SCHEMA IF NOT EXISTS fielded;
+CREATE TABLE IF NOT EXISTS fielded.journals (
+    id uuid PRIMARY KEY, deployment text NOT NULL, trimmed bigint NOT NULL, gone bigint NOT NULL,
+    head bytea NOT NULL, probes bigint NOT NULL);
+CREATE INDEX IF NOT EXISTS journals_of_deployment ON fielded.journals (deployment, id);
+CREATE TABLE IF NOT EXISTS fielded.journal_schemas (digest bytea PRIMARY KEY, message bytea NOT NULL);
+CREATE TABLE IF NOT EXISTS fielded.journal_entries (
+    journal uuid NOT NULL, first bigint NOT NULL, last bigint NOT NULL, head bytea NOT NULL, schema bytea NOT NULL,
+    rows bytea NOT NULL, PRIMARY KEY (journal, first));
+ALTER TABLE fielded.journal_entries ALTER COLUMN rows SET STORAGE EXTERNAL;
+"""
+# `gone` and `head` are the end of the last entry that was deleted; `rows` is packed already.
+
+_STANDING = """
+SELECT j.id::text, j.trimmed, coalesce(e.last, j.gone), coalesce(e.head, j.head)
+FROM fielded.journals j LEFT JOIN LATERAL (
+    SELECT last, head FROM fielded.journal_entries WHERE journal = j.id ORDER BY first DESC LIMIT 1) e ON true
+"""
+
+_INSERT = "INSERT INTO fielded.journal_entries VALUES (%s, %s, %s, %b, %b, %b)"
+
+
+class PostgresJournals:
+    """The journals of a deployment in one database.
+
+    Args:
+        url: `postgresql://...`; never repeated in an error.
+        deployment: its name.
+        random_bytes: source of randomness.
+        forgiving: take a server that does not flush (`fsync`, `full_page_writes`) as well.
+        patience: seconds to wait for any answer.
+
+    Raises:
+        WrongUse: the URL cannot be read.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        deployment: str,
+        random_bytes: RandomBytes,
+        *,
+        forgiving: bool = False,
+        patience: float = _PATIENCE,
+    ) -> None:
+        try:
+            self._parameters: dict[str, Any] = {**_CONNECTION, **conninfo_to_dict(url)}
+        except psycopg.Error:
+            raise WrongUse(
+                "journal_url: got a PostgreSQL URL that its client library cannot read, expected "
+                "postgresql://USER@HOST:PORT/DATABASE with special characters percent-encoded"
+            ) from None
+        self._deployment = deployment
+        self._random_bytes = random_bytes
+        self._forgiving = forgiving
+        self._patience = patience
+
+    def claim(self) -> Journal:
+        with self._connected() as connection:
+            self._check_durable(connection)
+            _make_tables(connection)
+            now = connection.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint").fetchone()
+            journal = uuid7(_only(now), self._random_bytes)
+            connection.execute(
+                "INSERT INTO fielded.journals VALUES (%s, %s, 0, 0, %b, 0)",
+                (journal, self._deployment, start_of(journal)),
+            )
+        claimed = PostgresJournal(self, journal)
+        _ = claimed.end  # takes the lock
+        return claimed
+
+    def backlogs(self) -> list[Backlog]:
+        with self._connected() as connection:
+            if not _has_tables(connection):
+                return []
+            rows = connection.execute(f"{_STANDING} WHERE j.deployment = %s ORDER BY j.id", (self._deployment,))
+            return [_backlog(connection, *row) for row in rows.fetchall()]
+
+    def read(self, journal: str, after: int) -> Iterator[pa.RecordBatch]:
+        with self._connected() as connection:
+            _, trimmed, sequence, head = self._standing(connection, journal)
+            if after > sequence:
+                raise _lost(journal, End(sequence, head), after)
+            yield from _rows(connection, journal, max(after, trimmed), sequence)
+
+    def trim(self, journal: str, through: int) -> None:
+        with self._connected() as connection:
+            connection.execute("SET synchronous_commit = off")  # a trim that a crash undoes is done again
+            _, trimmed, sequence, head = self._standing(connection, journal)
+            if through > sequence:
+                raise _lost(journal, End(sequence, head), through)
+            while through > trimmed and _trim_some(connection, journal, through):
+                pass
+
+    def _standing(self, connection: psycopg.Connection, journal: str) -> tuple[str, int, int, bytes]:
+        row = None
+        if _has_tables(connection):
+            where = f"{_STANDING} WHERE j.deployment = %s AND j.id::text = %s"
+            row = connection.execute(where, (self._deployment, journal)).fetchone()
+        if row is None:
+            raise Unreachable(
+                f"journal {journal}: got none in the PostgreSQL database of `journal_url`, expected one that is "
+                "listed there"
+            )
+        return row[0], row[1], row[2], bytes(row[3])
+
+    @contextmanager
+    def _connected(self) -> Iterator[psycopg.Connection]:
+        """A connection for one piece of work, and one kind of error."""
+        try:
+            connection = self.connect()
+            try:
+                yield connection
+            finally:
+                connection.close()
+        except (psycopg.Error, OSError) as error:
+            raise JournalDown(said(error)) from None
+
+    def connect(self) -> psycopg.Connection:
+        """A connection on which every statement is a transaction, none of them for ever.
+
+        Raises:
+            psycopg.Error: the server does not answer.
+        """
+        connection = _Bounded.connect(**self._parameters, autocommit=True)
+        connection.patience = self._patience
+        try:
+            connection.execute(_SESSION)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _check_durable(self, connection: psycopg.Connection) -> None:
+        for setting in () if self._forgiving else ("fsync", "full_page_writes"):
+            value = _only(connection.execute("SELECT current_setting(%s)", (setting,)).fetchone())
+            if value != "on":
+                raise JournalDown(
+                    f"journal: PostgreSQL setting {setting}: got {value}, expected on: a power cut would lose "
+                    "rows that were answered. Turn it on and reload the server"
+                )
+
+    def hold(self, connection: psycopg.Connection, journal: str) -> End:
+        """Take a journal for a session, once no other has it, and say where its chain stands."""
+        self._check_durable(connection)
+        key = int.from_bytes(hashlib.sha256(journal.encode()).digest()[:8], "big") >> 1
+        # The only other that can have it is our own session from before a broken connection.
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted "
+            "AND objsubid = 1 AND (classid::bigint << 32) | objid::bigint = %s AND pid <> pg_backend_pid() "
+            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+            (key,),
+        )
+        connection.execute("SELECT pg_advisory_lock(%s)", (key,))
+        _, _, sequence, head = self._standing(connection, journal)
+        return End(sequence, head)
+
+
+class PostgresJournal(Writer):
+    """A journal that this process has made.
+
+    Args:
+        journals: where it lies.
+        journal: its id.
+    """
+
+    _failures = (psycopg.Error, OSError, Unreachable)
+
+    def __init__(self, journals: PostgresJournals, journal: str) -> None:
+        super().__init__(journal)
+        self._journals = journals
+        self._connection: psycopg.Connection | None = None
+        self._stored: set[bytes] = set()
+
+    def _open(self) -> End:
+        self._connection = self._journals.connect()
+        self._stored = set()
+        return self._journals.hold(self._connection, self.id)
+
+    def _insert(self, entry: Entry, schema: bytes) -> None:
+        connection = self._opened()
+        # As bigint whatever their size, so that one prepared statement does for all.
+        values = (self.id, Int8(entry.first), Int8(entry.last), entry.head, entry.schema, entry.rows)
+        if entry.schema in self._stored:
+            connection.execute(_INSERT, values, prepare=True)
+            return
+        with connection.transaction():
+            connection.execute(
+                "INSERT INTO fielded.journal_schemas VALUES (%s, %s) ON CONFLICT DO NOTHING",
+                (entry.schema, schema),
+            )
+            connection.execute(_INSERT, values)
+        self._stored.add(entry.schema)
+
+    def _touch(self) -> None:
+        self._opened().execute(
+            "UPDATE fielded.journals SET probes = probes + 1 WHERE id = %s", (self.id,), prepare=True
+        )
+
+    def _opened(self) -> psycopg.Connection:
+        if self._connection is None:
+            raise JournalDown(f"journal {self.id}: not open")
+        return self._connection
+
+    def _shut(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(psycopg.Error, OSError):
+                connection.close()
+
+    def _said(self, error: Exception) -> str:
+        return str(error) if isinstance(error, Unreachable) else said(error)
+
+
+class _Bounded(psycopg.Connection[Any]):
+    """A connection that waits for an answer only so long."""
+
+    patience = _PATIENCE  # seconds
+
+    def wait(self, gen: PQGen[_T], *args: Any, **options: Any) -> _T:
+        return super().wait(_in_time(gen, self.patience), *args, **options)
+
+
+def _in_time(gen: PQGen[_T], patience: float) -> PQGen[_T]:
+    """The same work, ended with an error where it takes too long. psycopg resumes it every tenth of a second."""
+    until = time.monotonic() + patience
+    try:
+        wanted = next(gen)
+        while True:
+            ready = yield wanted
+            if not ready and time.monotonic() > until:
+                raise psycopg.OperationalError("timeout expired")
+            wanted = gen.send(ready)
+    except StopIteration as done:
+        return cast("_T", done.value)
+
+
+def _has_tables(connection: psycopg.Connection) -> bool:
+    return bool(_only(connection.execute("SELECT to_regclass('fielded.journal_entries') IS NOT NULL").fetchone()))
+
+
+def _make_tables(connection: psycopg.Connection) -> None:
+    """Make what is missing; two that start at once take turns. A role that may not needs to find the tables."""
+    if not _has_tables(connection):
+        with connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MAKING,))
+            connection.execute(_TABLES)
+
+
+def _backlog(connection: psycopg.Connection, journal: str, trimmed: int, sequence: int, head: bytes) -> Backlog:
+    oldest = next(_rows(connection, journal, trimmed, sequence), None) if sequence > trimmed else None
+    moment = None if oldest is None else first_moment(oldest)
+    return Backlog(journal, sequence - trimmed, moment, End(sequence, bytes(head)))
+
+
+def _rows(connection: psycopg.Connection, journal: str, after: int, through: int) -> Iterator[pa.RecordBatch]:
+    """Rows above `after`, not above `through`; no transaction is open while they are used."""
+    schemas: dict[bytes, pa.Schema] = {}
+    query = (
+        "SELECT first, last, schema, rows FROM fielded.journal_entries "
+        "WHERE journal = %s AND first >= %s AND first <= %s ORDER BY first LIMIT %s"
+    )
+    found = connection.execute(
+        "SELECT max(first) FROM fielded.journal_entries WHERE journal = %s AND first <= %s", (journal, after + 1)
+    )
+    start = _only(found.fetchone()) or 0
+    while True:
+        values = (journal, start, through, _READ_ENTRIES)
+        entries = connection.execute(query, values, binary=True).fetchall()
+        for first, last, digest, rows in entries:
+            if digest not in schemas:
+                message = connection.execute(
+                    "SELECT message FROM fielded.journal_schemas WHERE digest = %b", (digest,), binary=True
+                )
+                schemas[digest] = read_schema(_only(message.fetchone()))
+            batch = unpack(rows, schemas[digest], f"journal {journal}: rows {first} to {last}")
+            yield from within(batch, first, after, through)
+        if not entries:
+            return
+        start = entries[-1][1] + 1
+
+
+def _trim_some(connection: psycopg.Connection, journal: str, through: int) -> bool:
+    """Forget some entries; True while there are more."""
+    with connection.transaction():
+        # The row's lock makes those who trim one journal take turns. Its writer never touches that row for long.
+        connection.execute("SELECT FROM fielded.journals WHERE id = %s FOR UPDATE", (journal,))
+        found = connection.execute(
+            "SELECT last, head FROM fielded.journal_entries WHERE journal = %s AND last <= %s "
+            "ORDER BY first LIMIT %s",
+            (journal, through, _TRIM_ENTRIES),
+        ).fetchall()
+        if found:
+            last, head = found[-1]
+            connection.execute(
+                "DELETE FROM fielded.journal_entries WHERE journal = %s AND first <= %s", (journal, last)
+            )
+            connection.execute(
+                "UPDATE fielded.journals SET gone = %s, head = %b WHERE id = %s", (last, head, journal)
+            )
+        more = len(found) == _TRIM_ENTRIES
+        connection.execute(
+            "UPDATE fielded.journals SET trimmed = greatest(trimmed, %s) WHERE id = %s",
+            (found[-1][0] if more else through, journal),
+        )
+    return more
+
+
+def _only(row: tuple[Any, ...] | None) -> Any:
+    """The one value of a row."""
+    return None if row is None else row[0]
+
+
+def _lost(journal: str, end: End, number: int) -> OutOfStep:
+    return OutOfStep(
+        f"journal {journal}: got a journal that ends at row {end.sequence}, expected row {number}. It has lost "
+        "rows: was the database put back from an older copy?"
+    )
+
+
+def said(error: Exception) -> str:
+    """A failure in words. A driver's own text may hold addresses and accounts, so only known phrases pass."""
+    text = str(error).lower()
+    reason = next((phrase for phrase in _PHRASES if phrase in text), type(error).__name__)
+    state = getattr(error, "sqlstate", None)
+    coded = f"{reason} (SQLSTATE {state})" if state else reason
+    return f"journal: PostgreSQL: got {coded}, expected an answer. It goes on by itself once the server does"
+
+
+_PHRASES = (
+    "timeout expired",
+    "connection refused",
+    "password authentication failed",
+    "no password supplied",
+    "certificate verify failed",
+    "server does not support ssl",
+    "could not translate host name",
+    "failed to resolve host",
+    "the database system is starting up",
+    "the database system is shutting down",
+    "too many clients",
+    "read-only transaction",
+    "permission denied",
+    "could not extend file",
+    "no space left on device",
+    "server closed the connection",
+)

@@ -1,0 +1,103 @@
+"""What the journals of all stores share: one caller at a time, rows checked before the store is asked, and one
+kind of error for everything a store can do wrong.
+
+After any failure nothing that was known about the store is believed: the connection is closed, and the next call
+opens it again and reads where the chain stands. That alone decides whether rows of a failed append are in.
+"""
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+
+from fielded.world.journal.entries import Entry, Packer
+from fielded.world.journal.port import End, JournalDown
+
+
+class Writer(ABC):
+    """A `Journal`; a store adds how it opens, inserts, touches and shuts.
+
+    Args:
+        journal: its id.
+    """
+
+    _failures: tuple[type[Exception], ...] = (OSError,)
+
+    def __init__(self, journal: str) -> None:
+        self._id = journal
+        self._turn = threading.RLock()
+        self._packer = Packer()
+        self._end: End | None = None  # None while the store is not open
+        self._closed = False
+
+    @property
+    def id(self) -> str:
+        return self._id
+
+    @property
+    def end(self) -> End:
+        with self._turn:
+            return self._standing()
+
+    def append(self, rows: pa.RecordBatch) -> None:
+        if not rows.num_rows:
+            return
+        with self._turn:
+            entry = self._packer.pack(rows, self._id, self._standing())
+            with self._guarded():
+                self._insert(entry, self._packer.schema)
+            self._end = End(entry.last, entry.head)
+
+    def probe(self) -> None:
+        with self._turn:
+            self._standing()
+            with self._guarded():
+                self._touch()
+
+    def close(self) -> None:
+        with self._turn:
+            if not self._closed:
+                self._closed = True
+                self._shut()
+
+    def _standing(self) -> End:
+        if self._closed:
+            raise JournalDown(f"journal {self._id}: was closed, expected an open one. Claim a journal again")
+        if self._end is None:
+            with self._guarded():
+                self._end = self._open()
+        return self._end
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:  # also an interrupt: who knows what the store has done by then
+            self._end = None
+            self._shut()
+            if not isinstance(error, self._failures):
+                raise
+            # Not chained: a driver's own error may tell of addresses and accounts.
+            raise JournalDown(self._said(error)) from None
+
+    @abstractmethod
+    def _open(self) -> End:
+        """Open the store and read where the chain stands."""
+
+    @abstractmethod
+    def _insert(self, entry: Entry, schema: bytes) -> None:
+        """Make an entry, and its schema's message if it is new, durable in one transaction."""
+
+    @abstractmethod
+    def _touch(self) -> None:
+        """Write and flush something that leaves nothing."""
+
+    @abstractmethod
+    def _shut(self) -> None:
+        """Close the connection if there is one; never fails. Called twice at times."""
+
+    @abstractmethod
+    def _said(self, error: Exception) -> str:
+        """A failure in words, without anything secret."""
