@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+PEERS  := serving serving-mlserver
+export BENCH_HOME ?= .bench
 
-.PHONY: demo test system lint types floors chaos bench lock clean flights
+.PHONY: demo test system lint types floors chaos bench bench-serving lock clean flights
 
 demo: $(STAMP)
 	$(BIN)/fielded demo
@@ -34,8 +36,11 @@ chaos: $(STAMP) system       ## 100 kills of batch runs, 200 of workers and drai
 	FIELDED_CHAOS_KILLS=100 FIELDED_CHAOS_LIVE_KILLS=200 $(BIN)/python -m pytest tests/chaos -s
 	FIELDED_CHAOS_CASES=10000 $(BIN)/python -m pytest tests/doors/serving -k schemathesis -s
 
-bench: $(VENV)/.bench
+bench: $(VENV)/.bench $(PEERS:%=$(BENCH_HOME)/%/.installed)
 	$(BIN)/python bench/run.py --write
+
+bench-serving: $(VENV)/.bench $(PEERS:%=$(BENCH_HOME)/%/.installed)
+	$(BIN)/python bench/serving/run.py --write
 
 $(STAMP): requirements/dev.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
@@ -49,12 +54,22 @@ $(VENV)/.bench: $(STAMP) requirements/bench.lock
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bench.lock
 	touch $@
 
+$(BENCH_HOME)/%/.installed: requirements/%.lock ## other model servers, never in the environment of fielded
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --require-hashes --only-binary :all: -r $< && touch $@ \
+	  || echo "$*: does not install here and will not be measured"
+
 lock:                        ## needs uv
 	uv pip compile --quiet pyproject.toml --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-annotate --custom-compile-command "make lock" -o requirements/dev.lock
 	uv pip compile --quiet pyproject.toml --group dev --group bench --universal --python-version 3.11 \
 	  --generate-hashes --no-annotate --custom-compile-command "make lock" \
 	  -c requirements/dev.lock -o requirements/bench.lock
+	sed -nE 's/^((numpy|pandas|scikit-learn|scipy|joblib)==.*) \\$$/\1/p' requirements/dev.lock > $(VENV)/model.txt
+	for peers in $(PEERS); do \
+	  uv pip compile --quiet requirements/$$peers.in --universal --python-version 3.11 --generate-hashes \
+	    --no-annotate --custom-compile-command "make lock" -c $(VENV)/model.txt -o requirements/$$peers.lock; \
+	done
 
 clean:
-	rm -rf $(VENV) .fielded
+	rm -rf $(VENV) .fielded .bench

@@ -32,6 +32,7 @@ from fielded.world.workplace import Workplace, open_workplace
 from postgres_server import PostgresServer, postgres_programs
 
 DAY = date(2026, 3, 2)
+NOWHERE = {"journal_url": "sqlite:///none", "signing_key": "file:none"}  # for a site that needs neither
 KINDS = ("engine", "hull", "radar", "valve")
 FEATURES = ("hours", "age", "earlier", "month", "kind")
 TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
@@ -193,8 +194,8 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def postgres_url(postgres: PostgresServer) -> str:
-    """URL of an empty database."""
-    return postgres.fresh_url()
+    """URL of a database that holds nothing of fielded's."""
+    return postgres.emptied_url()
 
 
 class Ticking:

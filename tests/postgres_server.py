@@ -54,6 +54,13 @@ class PostgresServer:
             connection.execute(f"CREATE DATABASE {name}")
         return self.url(name)
 
+    def emptied_url(self) -> str:
+        """The URL of the one database that always exists, without what fielded makes in it: far quicker."""
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute("SET client_min_messages = warning")
+            connection.execute("DROP SCHEMA IF EXISTS fielded CASCADE")
+        return self.url()
+
     def start(self) -> None:
         self._control("start", "-w", "-o", f"-k {self.folder} -p {self.port}", "-l", str(self.folder / "log"))
 

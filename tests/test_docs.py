@@ -49,7 +49,7 @@ def test_every_command_of_the_readme_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     shown = (ROOT / "README.md").read_text()
     steps = re.findall(r"^\d+\. [a-z ]+$", done.stdout, re.MULTILINE)
-    assert len(steps) == 9
+    assert len(steps) == 12
     for step in steps:
         assert step in shown, "the README shows another demo"
     assert "20,000 open orders = 19,906 scored + 94 quarantined" in done.stdout
@@ -79,6 +79,17 @@ def test_the_site_page_lists_every_field() -> None:
     for kind, opening in sections.items():
         for field in kind.__dataclass_fields__:
             assert re.search(rf"`{opening}{field}[`.]", page), f"{kind.__name__}.{field} is not on the page"
+
+
+def test_the_api_page_lists_every_endpoint_and_metric() -> None:
+    page = (ROOT / "docs" / "api.md").read_text()
+    source = "".join(path.read_text() for path in (ROOT / "src" / "fielded" / "doors" / "serving").glob("*.py"))
+    endpoints = set(re.findall(r'GuardedRoute\(\s*"(/[^"]*)"', source))
+    assert len(endpoints) >= 10
+    for endpoint in endpoints:
+        assert f" {endpoint}`" in page, endpoint
+    for metric in set(re.findall(r'"(fielded_[a-z_]+)"', source)):
+        assert f"`{metric}" in page, metric
 
 
 def test_the_batch_page_lists_every_column_and_kind_of_event() -> None:

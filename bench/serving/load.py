@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from processes import cpu_seconds
-
 from servers import Row, Server
 
 HERE = Path(__file__).resolve().parent
@@ -84,12 +83,14 @@ def check(server: Server, port: int, rows: Sequence[Row], connections: int) -> C
         ]
 
     with ThreadPoolExecutor(connections) as pool:
-        answers = [one for part in pool.map(some, [rows[n::connections] for n in range(connections)]) for one in part]
+        answers = [
+            one for part in pool.map(some, [rows[n::connections] for n in range(connections)]) for one in part
+        ]
     return Checked(answers.count(True), answers.count(False), answers.count(None))
 
 
 def load(server: Server, port: int, bodies: Path, connections: int, seconds: int) -> dict[str, Any]:
-    """wrk for a while.
+    """Wrk for a while.
 
     Args:
         server: whom to ask.

@@ -43,10 +43,24 @@ def loopback_only() -> bool:
     Returns:
         False where the system does not allow it; then nothing has changed.
     """
+    trial = os.fork()  # a system may allow the first step and not the last, and there is no way back
+    if not trial:
+        try:
+            _leave_network()
+        except OSError:
+            os._exit(1)
+        os._exit(0)
+    if os.waitpid(trial, 0)[1]:
+        return False
+    _leave_network()
+    return True
+
+
+def _leave_network() -> None:
     user, group = os.getuid(), os.getgid()
     spaces = CLONE_NEWNET if user == 0 else CLONE_NEWUSER | CLONE_NEWNET
     if ctypes.CDLL(None, use_errno=True).unshare(spaces):
-        return False
+        raise OSError(ctypes.get_errno(), "unshare")
     if user:
         Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
         Path("/proc/self/uid_map").write_text(f"{user} {user} 1", encoding="ascii")
@@ -55,7 +69,6 @@ def loopback_only() -> bool:
         name = struct.pack("16sH14s", b"lo", 0, b"")
         flags = struct.unpack("16sH14s", fcntl.ioctl(asked, SIOCGIFFLAGS, name))[1]
         fcntl.ioctl(asked, SIOCSIFFLAGS, struct.pack("16sH14s", b"lo", flags | IFF_UP, b""))
-    return True
 
 
 def free_ports(count: int) -> list[int]:
@@ -71,7 +84,9 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def running(command: Sequence[str], environment: Mapping[str, str], folder: Path, log: Path) -> Iterator[subprocess.Popen]:
+def running(
+    command: Sequence[str], environment: Mapping[str, str], folder: Path, log: Path
+) -> Iterator[subprocess.Popen]:
     """The command in a folder of its own; its whole tree is stopped at the end.
 
     Args:

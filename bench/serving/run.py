@@ -11,20 +11,21 @@ beginning, in the middle and at the end, and their medians are taken, since all 
 import argparse
 import json
 import os
-import statistics
+import platform
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from load import check, find_wrk, is_ready, load
 from processes import adopt_orphans, free_ports, loopback_only, resident_mib, running
-from table import NOT_MEASURED, table
-
 from servers import (
     ONE_THREAD,
     BentoML,
@@ -38,6 +39,9 @@ from servers import (
     Row,
     Server,
 )
+from table import NOT_MEASURED, table
+
+from common import apart
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
@@ -56,33 +60,18 @@ OTHERS: tuple[Server, ...] = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    known = [server.name for server in (*COMPARED, *OTHERS)]
-    parser.add_argument("--servers", default=",".join(known), help="which, of: %(default)s")
-    parser.add_argument("--seconds", type=int, default=8, help="of load with 64 connections; with 1, 5/8 of it")
-    parser.add_argument("--rounds", type=int, default=3, help="measurements of those that all is compared with")
-    parser.add_argument("--json", type=Path, help="where to put all that was measured")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
-    chosen = parser.parse_args()
+    chosen = parse()
     find_wrk()
     adopt_orphans()
     if not loopback_only():
-        sys.stderr.write("network: this system lets no user have one of its own; some servers listen at all addresses\n")
-    wanted = set(chosen.servers.split(","))
-    if unknown := wanted - set(known):
-        raise SystemExit(f"--servers: got {', '.join(sorted(unknown))}, expected some of {', '.join(known)}")
-    measured: dict[str, Any] = {server.name: {"title": server.title, "runs": []} for server in (*COMPARED, *OTHERS)}
+        sys.stderr.write("network: got none of its own for this run; some servers will listen at all addresses\n")
     with workplace() as (work, rows, bodies):
-        for server in in_turn(chosen.rounds):
-            if server.name in wanted and "missing" not in measured[server.name]:
-                one = measure(server, work, rows, bodies, chosen.seconds)
-                measured[server.name] |= one if "missing" in one else {}
-                measured[server.name]["runs"] += [] if "missing" in one else [one]
-                tell(server, one)
-    result = {name: one for name, one in measured.items() if name in wanted}
+        measured = measure_all(chosen, work, rows, bodies)
+        verified = {} if chosen.no_verify else verify(work, {"batch": chosen.batch_rows, "api": chosen.api_rows})
     if chosen.json:
-        chosen.json.write_text(json.dumps(result, indent=1), encoding="utf-8")
-    text = table(result)
+        everything = {"machine": machine(), "servers": measured, "verify": verified}
+        chosen.json.write_text(json.dumps(everything, indent=1), encoding="utf-8")
+    text = f"{machine()}\n\n{table(measured, verified)}"
     sys.stdout.write(text + "\n")
     if chosen.write:
         page = PAGE.read_text(encoding="utf-8")
@@ -92,13 +81,68 @@ def main() -> None:
         PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
 
 
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    known = [server.name for server in (*COMPARED, *OTHERS)]
+    parser.add_argument("--servers", default=",".join(known), help="which, of: %(default)s")
+    parser.add_argument("--seconds", type=int, default=8, help="of load with 64 connections; with 1, 5/8 of it")
+    parser.add_argument("--rounds", type=int, default=3, help="measurements of those that all is compared with")
+    parser.add_argument("--batch-rows", type=int, default=4_000_000, help="of batch runs, to verify")
+    parser.add_argument("--api-rows", type=int, default=500_000, help="of the API, to verify")
+    parser.add_argument("--no-verify", action="store_true", help="measure servers only")
+    parser.add_argument("--json", type=Path, help="where to put all that was measured")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    chosen = parser.parse_args()
+    chosen.servers = chosen.servers.split(",")
+    if unknown := set(chosen.servers) - set(known):
+        raise SystemExit(f"--servers: got {', '.join(sorted(unknown))}, expected some of {', '.join(known)}")
+    return chosen
+
+
+def measure_all(chosen: argparse.Namespace, work: Path, rows: Sequence[Row], bodies: Path) -> dict[str, Any]:
+    """Server -> title, variant, runs, and why it is missing if it is."""
+    measured: dict[str, Any] = {
+        server.name: {"title": server.title, "variant": server.variant, "runs": []}
+        for server in (*COMPARED, *OTHERS)
+        if server.name in chosen.servers
+    }
+    for server in in_turn(chosen.rounds):
+        if server.name in measured and "missing" not in measured[server.name]:
+            one = measure(server, work, rows, bodies, chosen.seconds)
+            tell(server, one)
+            if "missing" in one:
+                measured[server.name] |= one
+            else:
+                measured[server.name]["runs"].append(one)
+    return measured
+
+
+def verify(work: Path, rows: Mapping[str, int]) -> dict[str, Any]:
+    """Rows of each kind -> how long `fielded audit verify` takes over them."""
+    return {
+        kind: apart("serving/verify_ledger.py", kind, str(count), cwd=Path(tempfile.mkdtemp(dir=work)))
+        for kind, count in rows.items()
+    }
+
+
+def machine() -> str:
+    """What was measured with."""
+    wanted = ("mlflow", "mlserver", "litserve", "bentoml", "ray", "fastapi", "uvicorn")
+    folders = [str(path) for path in environments().glob("*/lib/python3*/site-packages")]
+    found = {each.name: each.version for each in distributions(path=folders)}
+    found |= {name: version(name) for name in ("mlflow", "fastapi", "uvicorn")}
+    packages = ", ".join(f"{name} {found[name]}" for name in wanted if name in found)
+    return f"{os.cpu_count()} cores, Python {platform.python_version()}; {packages}."
+
+
 def in_turn(rounds: int) -> Iterator[Server]:
     """Those that all is compared with between the others, so that a slow quarter of an hour meets all of them."""
-    yield from COMPARED
-    for turn in range(1, max(rounds, 2)):
-        yield from OTHERS[(turn - 1) * len(OTHERS) // max(rounds - 1, 1) : turn * len(OTHERS) // max(rounds - 1, 1)]
-        if turn < rounds:
-            yield from COMPARED
+    parts = max(1, rounds - 1)
+    for part in range(parts):
+        yield from COMPARED
+        yield from OTHERS[part * len(OTHERS) // parts : (part + 1) * len(OTHERS) // parts]
+    if rounds > 1:
+        yield from COMPARED
 
 
 @contextmanager
@@ -117,7 +161,7 @@ def workplace() -> Iterator[tuple[Path, list[Row], Path]]:
 
 def environments() -> Path:
     """Where the peers' environments are."""
-    return Path(os.environ.get("FIELDED_BENCH_HOME", REPOSITORY / ".bench")).resolve()
+    return Path(os.environ.get("BENCH_HOME", REPOSITORY / ".bench")).resolve()
 
 
 def measure(server: Server, work: Path, rows: Sequence[Row], bodies: Path, seconds: int) -> dict[str, Any]:
@@ -125,7 +169,11 @@ def measure(server: Server, work: Path, rows: Sequence[Row], bodies: Path, secon
     with tempfile.TemporaryDirectory(prefix="b-", ignore_cleanup_errors=True) as scratch:
         folder = Path(tempfile.mkdtemp(dir=work, prefix=f"{server.name}-"))
         place = Place(
-            work=work, folder=folder, scratch=Path(scratch), environments=environments(), ports=tuple(free_ports(3))
+            work=work,
+            folder=folder,
+            scratch=Path(scratch),
+            environments=environments(),
+            ports=tuple(free_ports(3)),
         )
         missing = server.missing(place)
         if missing:
@@ -134,7 +182,9 @@ def measure(server: Server, work: Path, rows: Sequence[Row], bodies: Path, secon
         bodies.write_text("".join(json.dumps(server.body(row)) + "\n" for row in rows), encoding="utf-8")
         log = folder.with_suffix(".log")
         started = time.perf_counter()
-        with running(server.command(place), ONE_THREAD | server.environment(place), folder, log) as process:
+        with running(
+            server.command(place), ONE_THREAD | {"TMPDIR": scratch} | server.environment(place), folder, log
+        ) as process:
             port = place.ports[0]
             while not is_ready(server, port, rows[0]):
                 if process.poll() is not None or time.perf_counter() - started > READY_SECONDS:
@@ -146,7 +196,8 @@ def measure(server: Server, work: Path, rows: Sequence[Row], bodies: Path, secon
             alone = load(server, port, bodies, 1, max(1, seconds * 5 // 8))
             checked = check(server, port, rows[:CHECKED_ROWS], 64)
             if checked.wrong or not checked.right:
-                return {"missing": f"of {CHECKED_ROWS} answers {checked.wrong} were wrong and {checked.refused} refused"}
+                told = f"{checked.wrong} wrong, {checked.refused} refused"
+                return {"missing": f"{CHECKED_ROWS} answers compared: {told}"}
             load(server, port, bodies, 64, WARM_SECONDS)
             return {
                 "start_seconds": start_seconds,

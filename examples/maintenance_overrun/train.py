@@ -45,7 +45,7 @@ LABEL = "overrun"
 STEP = timedelta(days=30)  # between two days of the population
 APART = timedelta(days=90)  # the population's window: past it no order of the training period is left
 HOLDOUT = timedelta(days=90)
-EXAMPLE_ROWS = 20
+EXAMPLE_ROWS = 100
 SMALLEST_SLICE = 50  # rows below which a slice's metrics say nothing
 
 # What the saved pipeline holds beside plain scikit-learn; the loader of a model has its own list to compare.

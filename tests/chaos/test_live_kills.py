@@ -20,14 +20,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from books import PREDICTIONS, bits, read
-from fielded.services.verify import verify
 
+from books import PREDICTIONS, bits, read
 from conftest import World
+from fielded.services.verify import verify
 
 KILLS = int(os.environ.get("FIELDED_CHAOS_LIVE_KILLS", "4"))
 CALLERS = 16
-TOKEN = "a token of a development site"  # noqa: S105 - only this test's server takes it
+TOKEN = "token-of-a-development-site"  # noqa: S105 - only this test's server takes it
 
 SITE = """\
 root: {root}

@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 from conftest import DEFINITION, POPULATION
 from fielded.decisions.columns import gold_subject_type
 from fielded.decisions.rows import (
+    JOURNALED,
     PARTITION,
+    Asked,
+    LiveRows,
     Stamp,
     gold_rows,
     prediction_rows,
@@ -72,7 +75,8 @@ def without_partition(schema: pa.Schema) -> pa.Schema:
 
 def rows_of(batch: pa.RecordBatch, schema: pa.Schema) -> list[dict]:
     """As written: every column cast to the table's type."""
-    return pa.Table.from_batches([batch]).cast(without_partition(schema)).to_pylist()
+    written = [field for field in without_partition(schema) if field.name not in JOURNALED.names]
+    return pa.Table.from_batches([batch]).cast(pa.schema(written)).to_pylist()
 
 
 @pytest.mark.parametrize("stamp", [BATCH, LIVE], ids=["batch", "live"])
@@ -106,6 +110,29 @@ def test_a_prediction_row_says_where_its_score_came_from(deployment: Deployment,
         {"subject": "b", "features": second, "score": 0.6, "flag": False, "decision": "review", **shared},
         {"subject": "c", "features": third, "score": 0.9, "flag": True, "decision": "flagged", **shared},
     ]
+
+
+def test_a_live_row_is_a_batch_row_with_its_own_caller_and_its_place(deployment: Deployment) -> None:
+    accepted = parted(deployment, list("abcde"))
+    asked = Asked(
+        subjects=["a", "b", "c"],
+        features=accepted.features,
+        requested_by=["oidc:alex", "oidc:blair", "cert:CN=C"],
+        client_addresses=["192.0.2.1", None, "192.0.2.3"],
+    )
+    chance = random.Random(0)
+    live = LiveRows(SCORER, "journal").of(asked, MOMENT, 41, chance.randbytes)
+    batch = prediction_rows(accepted, SCORER, LIVE, random.Random(0).randbytes)
+    assert live.schema.names == [*batch.schema.names, *JOURNALED.names[:2]], "the chain comes after its digest"
+    wanted = predictions_schema(deployment.features)
+    assert [field.type for field in live.schema] == [wanted.field(field.name).type for field in live.schema]
+    own = {"requested_by": asked.requested_by, "client_address": asked.client_addresses}
+    expected = [
+        {**row, **{name: values[place] for name, values in own.items()}, "journal": "journal",
+         "journal_sequence": 41 + place}
+        for place, row in enumerate(rows_of(batch, wanted))
+    ]  # fmt: skip
+    assert live.to_pylist() == expected
 
 
 def test_a_quarantine_row_carries_its_run_and_all_its_reasons(deployment: Deployment) -> None:

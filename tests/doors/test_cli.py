@@ -96,6 +96,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, store: Store, logged: str) -
         tracking_uri=store.uri,
         artifact_root=str(store.artifacts),
         cache=folder / "cache",
+        journal_url=f"sqlite:///{folder / 'journal'}",
+        signing_key=f"file:{folder / 'keys' / 'seal.pem'}",
     )
     world = World(folder / "deployment", site, store, logged)
     world.define()

@@ -4,8 +4,8 @@ import json
 import shutil
 
 import pytest
-from books import events, tables_bytes
 
+from books import events, tables_bytes
 from conftest import DEFINITION, Spare, Store, World
 from fielded.services.approve import approve, approved_digest
 from fielded.words.digests import folder_sha256

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from books import tables_bytes
 
+from books import tables_bytes
 from conftest import DAY, DEFINITION, POPULATION, Spare, Store, World, make_orders
 from fielded.services.check import Check, check
 

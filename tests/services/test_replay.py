@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from books import PREDICTIONS, bits, read
 from deltalake import DeltaTable, write_deltalake
 
+from books import PREDICTIONS, bits, read
 from conftest import DAY, DEFINITION, Spare, World, make_orders
 from fielded.services.replay import Replay, replay
 from fielded.services.score_day import score_day

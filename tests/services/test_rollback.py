@@ -4,8 +4,8 @@ import json
 import shutil
 
 import pytest
-from books import PREDICTIONS, assert_shown, clean, events, gold, read
 
+from books import PREDICTIONS, assert_shown, clean, events, gold, read
 from conftest import DAY, DEFINITION, Spare
 from fielded.services.prepare_scorer import Scorers
 from fielded.services.rollback import Rollback, rollback

@@ -9,6 +9,8 @@ from pathlib import Path
 import mlflow.pyfunc
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
+
 from books import (
     EVENTS,
     GOLD,
@@ -26,8 +28,6 @@ from books import (
     runs_of,
     tables_bytes,
 )
-from deltalake import DeltaTable
-
 from conftest import DAY, DEFINITION, POPULATION, Spare, Ticking, World, make_orders
 from fielded.services.approve import approve
 from fielded.services.publish import publish

@@ -4,6 +4,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
+
 from books import (
     GOLD,
     PREDICTIONS,
@@ -17,8 +19,6 @@ from books import (
     read,
     runs_of,
 )
-from deltalake import DeltaTable
-
 from conftest import DAY, POPULATION, World
 from fielded.services import publish as publishing
 from fielded.services.prepare_scorer import Scorers

@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from books import PREDICTIONS, QUARANTINE, assert_run, assert_shown, clean, events, faulty, gold, read, runs_of
 
+from books import PREDICTIONS, QUARANTINE, assert_run, assert_shown, clean, events, faulty, gold, read, runs_of
 from conftest import DAY, DEFINITION, World, make_orders
 from fielded.services.backfill import backfill
 from fielded.services.score_day import score_day

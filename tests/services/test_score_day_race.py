@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Self
 
 from books import assert_run, assert_shown, faulty, gold, runs_of
-
 from conftest import DAY, World
 
 # Loads everything for each folder, then waits for a line that names one and a day: the runs start together.

@@ -6,7 +6,6 @@ from datetime import timedelta
 from pathlib import Path
 
 from books import assert_shown, clean, faulty, runs_of
-
 from conftest import DAY, DEFINITION, SHIPS, World, make_orders
 from fielded.decisions.runs import RunSummary
 from fielded.services.approve import approve

@@ -22,6 +22,7 @@ import pandas as pd
 import pytest
 from mlflow.models import infer_signature
 
+from conftest import NOWHERE
 from fielded.definition import Site
 from fielded.definition.deployment import ModelRef
 from fielded.words.digests import folder_sha256
@@ -72,7 +73,9 @@ def registered(store: Any, pickled: Path, tmp_path: Path) -> SimpleNamespace:
     name = f"pickled_{tmp_path.parent.name}_{tmp_path.name}"
     store.client.create_registered_model(name)
     store.client.create_model_version(name, source.as_uri())
-    site = Site(root=str(tmp_path), tracking_uri=store.uri, artifact_root="none", cache=tmp_path / "cache")
+    site = Site(
+        root=str(tmp_path), tracking_uri=store.uri, artifact_root="none", cache=tmp_path / "cache", **NOWHERE
+    )
     return SimpleNamespace(
         source=source,
         site=site,
@@ -237,7 +240,8 @@ from fielded.definition import Site
 from fielded.world.artifacts import Artifacts
 from fielded.world.registry import RegisteredVersion, Registry
 uri, cache, name, sha256 = sys.argv[1:]
-site = Site(root=cache, tracking_uri=uri, artifact_root="none", cache=Path(cache))
+site = Site(root=cache, tracking_uri=uri, artifact_root="none", cache=Path(cache),
+            journal_url="sqlite:///none", signing_key="file:none")
 artifacts = Artifacts(site, Registry(site), os.urandom)
 Path(cache, f"ready-{os.getpid()}").touch()
 while len(list(Path(cache).glob("ready-*"))) < 2:

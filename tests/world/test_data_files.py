@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
+from conftest import NOWHERE
 from fielded.definition import Site
 from fielded.words.errors import Unreachable
 from fielded.world.data_files import DataFiles
@@ -61,7 +62,7 @@ ROWS = [row(number) for number in range(23)]
 def tables(tmp_path: Path) -> DeltaTables:
     (tmp_path / "tables").mkdir()
     return DeltaTables(
-        Site(root=str(tmp_path / "tables"), tracking_uri="none", artifact_root="none", cache=tmp_path)
+        Site(root=str(tmp_path / "tables"), tracking_uri="none", artifact_root="none", cache=tmp_path, **NOWHERE)
     )
 
 

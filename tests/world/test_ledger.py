@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from deltalake.exceptions import DeltaError
 
+from conftest import NOWHERE
 from fielded.decisions.rows import predictions_schema, quarantine_schema
 from fielded.definition import Site
 from fielded.definition.deployment import Feature
@@ -27,7 +28,12 @@ CHANCE = random.Random(0)
 def site(tmp_path: Path) -> Site:
     (tmp_path / "tables").mkdir()
     return Site(
-        root=str(tmp_path / "tables"), tracking_uri="none", artifact_root="none", cache=tmp_path, file_rows=10
+        root=str(tmp_path / "tables"),
+        tracking_uri="none",
+        artifact_root="none",
+        cache=tmp_path,
+        file_rows=10,
+        **NOWHERE,
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 from deltalake import DeltaTable
 from deltalake.transaction import AddAction
 
+from conftest import NOWHERE
 from fielded.decisions.rows import PARTITION, TIMESTAMP
 from fielded.definition import Site
 from fielded.world.data_files import DataFiles
@@ -41,7 +42,7 @@ def row(day: date, number: int) -> dict[str, Any]:
 def tables(tmp_path: Path) -> DeltaTables:
     (tmp_path / "tables").mkdir()
     return DeltaTables(
-        Site(root=str(tmp_path / "tables"), tracking_uri="none", artifact_root="none", cache=tmp_path)
+        Site(root=str(tmp_path / "tables"), tracking_uri="none", artifact_root="none", cache=tmp_path, **NOWHERE)
     )
 
 

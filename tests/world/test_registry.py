@@ -11,6 +11,7 @@ from typing import Any
 import mlflow
 import pytest
 
+from conftest import NOWHERE
 from fielded.definition import Site
 from fielded.words.digests import folder_listing
 from fielded.words.errors import Unreachable, WrongUse
@@ -29,7 +30,9 @@ def kept(store: Any, logged: str, tmp_path: Path) -> SimpleNamespace:
         shutil.copytree(source.removeprefix("file://"), files[version])
         store.client.create_model_version(name, files[version].as_uri())
         store.client.set_registered_model_alias(name, alias, version)
-    site = Site(root=str(tmp_path), tracking_uri=store.uri, artifact_root="none", cache=tmp_path / "cache")
+    site = Site(
+        root=str(tmp_path), tracking_uri=store.uri, artifact_root="none", cache=tmp_path / "cache", **NOWHERE
+    )
     return SimpleNamespace(model=name, files=files, site=site, store=store)
 
 
@@ -146,7 +149,11 @@ class TestGone:
     def site(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         return Site(
-            root=str(tmp_path), tracking_uri="sqlite://", artifact_root=str(tmp_path), cache=tmp_path / "cache"
+            root=str(tmp_path),
+            tracking_uri="sqlite://",
+            artifact_root=str(tmp_path),
+            cache=tmp_path / "cache",
+            **NOWHERE,
         )
 
     @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction
 
+from conftest import NOWHERE
 from fielded.definition import Site
 from fielded.words.errors import Unreachable, WrongUse
 from fielded.world import tables as tables_module
@@ -28,7 +29,13 @@ SCHEMA = pa.schema([("text", pa.string()), ("day", pa.date32())])
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     (tmp_path / "tables").mkdir()
-    return Site(root=str(tmp_path / "tables"), tracking_uri="none", artifact_root="none", cache=tmp_path / "cache")
+    return Site(
+        root=str(tmp_path / "tables"),
+        tracking_uri="none",
+        artifact_root="none",
+        cache=tmp_path / "cache",
+        **NOWHERE,
+    )
 
 
 @pytest.fixture
@@ -221,7 +228,8 @@ from fielded.definition import Site
 from fielded.world.tables import DeltaTables
 import os
 root = sys.argv[1]
-tables = DeltaTables(Site(root=root, tracking_uri="none", artifact_root="none", cache=Path(root)))
+tables = DeltaTables(Site(root=root, tracking_uri="none", artifact_root="none", cache=Path(root),
+                         journal_url="sqlite:///none", signing_key="file:none"))
 names = [f"ledger.t{number}" for number in range(12)]
 Path(root, f"ready-{os.getpid()}").touch()
 while len(list(Path(root).glob("ready-*"))) < 2:
@@ -312,12 +320,16 @@ def test_a_pinned_table_stays_at_its_version(tables: DeltaTables) -> None:
 
 def test_a_root_that_is_no_folder_is_wrong_use(site: Site) -> None:
     with pytest.raises(WrongUse, match="expected a folder or file:// URI"):
-        DeltaTables(Site(root="s3://bucket/x", tracking_uri="none", artifact_root="none", cache=site.cache))
+        DeltaTables(
+            Site(root="s3://bucket/x", tracking_uri="none", artifact_root="none", cache=site.cache, **NOWHERE)
+        )
 
 
 def test_a_root_that_is_not_there_is_not_an_empty_ledger(site: Site) -> None:
     gone = DeltaTables(
-        Site(root=f"{site.root}/not-mounted", tracking_uri="none", artifact_root="none", cache=site.cache)
+        Site(
+            root=f"{site.root}/not-mounted", tracking_uri="none", artifact_root="none", cache=site.cache, **NOWHERE
+        )
     )
     with pytest.raises(Unreachable) as caught:
         gone.find("ledger.predictions")

@@ -5,6 +5,7 @@ switch the journal off; this replaces, from outside, what makes a row durable an
 """
 
 import pyarrow as pa
+
 from fielded.services import score_live
 from fielded.world.journal.port import End
 from fielded.world.journal.writer import Writer

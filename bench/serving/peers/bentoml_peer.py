@@ -9,7 +9,7 @@ import pandas as pd
 
 @bentoml.service(workers=2)
 class Plain:
-    def __init__(self):
+    def __init__(self) -> None:
         self.model = joblib.load(os.environ["PEER_MODEL"])
 
     @bentoml.api
@@ -19,7 +19,7 @@ class Plain:
 
 @bentoml.service(workers=2)
 class Batched:
-    def __init__(self):
+    def __init__(self) -> None:
         self.model = joblib.load(os.environ["PEER_MODEL"])
 
     # With a limit of a few milliseconds it refuses most requests of a load like this one.

@@ -8,27 +8,27 @@ import pandas as pd
 
 
 class Plain(litserve.LitAPI):
-    def setup(self, device):
+    def setup(self, device: str) -> None:  # noqa: ARG002
         self.model = joblib.load(sys.argv[2])
 
-    def decode_request(self, request):
+    def decode_request(self, request: dict) -> dict:
         return request
 
-    def predict(self, row):
+    def predict(self, row: dict) -> float:
         return float(self.model.predict_proba(pd.DataFrame([row]))[0, 1])
 
-    def encode_response(self, output):
+    def encode_response(self, output: float) -> dict:
         return {"score": output}
 
 
 class Batched(Plain):
-    def batch(self, inputs):
+    def batch(self, inputs: list[dict]) -> pd.DataFrame:
         return pd.DataFrame(inputs)
 
-    def predict(self, frame):
+    def predict(self, frame: pd.DataFrame) -> list[float]:
         return self.model.predict_proba(frame)[:, 1].tolist()
 
-    def unbatch(self, output):
+    def unbatch(self, output: list[float]) -> list[float]:
         return output
 
 

@@ -10,14 +10,13 @@ from fastapi import FastAPI
 from ray import serve
 from starlette.requests import Request
 
-
 app = FastAPI()
 
 
 @serve.deployment(num_replicas=2)
 @serve.ingress(app)
 class Plain:
-    def __init__(self, model: str):
+    def __init__(self, model: str) -> None:
         self.model = joblib.load(model)
 
     @app.post("/")
@@ -27,7 +26,7 @@ class Plain:
 
 @serve.deployment(num_replicas=2, max_ongoing_requests=128)
 class Batched:
-    def __init__(self, model: str):
+    def __init__(self, model: str) -> None:
         self.model = joblib.load(model)
 
     @serve.batch(max_batch_size=64, batch_wait_timeout_s=0.002)

@@ -33,7 +33,7 @@ the rows:
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from fielded.decisions.checkpoints import Checkpoint, SignedCheckpoint, parse
@@ -161,31 +161,29 @@ def check_checkpoints(
     return broken
 
 
-def check_copy(
-    table: str, file: str, note: bytes, tree: Tree, origin: str, trusts: Trusts
-) -> tuple[Checkpoint | None, list[Broken]]:
-    """Rule 4: a checkpoint that was kept elsewhere.
+def check_copies(table: str, notes: Mapping[str, bytes], tree: Tree, origin: str, trusts: Trusts) -> list[Broken]:
+    """Rule 4: checkpoints that were kept elsewhere.
 
     Args:
         table: whose tree it is.
-        file: where the copy lies.
-        note: its bytes.
+        notes: where a copy lies -> its bytes.
         tree: over the leaves as they are.
         origin: name of the table's log; empty where it cannot be told.
         trusts: says why a signature is not believed.
     """
-    try:
-        signed = parse(note, file)
-    except Refused as refusal:
-        return None, [Broken(rule=4, table=table, file=file, got=str(refusal), expected="a signed checkpoint")]
-    broken = [
-        Broken(rule=4, table=table, file=file, got=one.got, expected=one.expected)
-        for one in [
-            *_trusted(file, signed, origin, trusts),
-            *check_root(file, signed.checkpoint, tree, 0),
-        ]
-    ]
-    return signed.checkpoint, broken
+    broken: list[Broken] = []
+    kept: list[tuple[str, SignedCheckpoint]] = []
+    for file, note in notes.items():
+        try:
+            kept.append((file, parse(note, file)))
+        except Refused as refusal:
+            broken.append(Broken(rule=4, table=table, file=file, got=str(refusal), expected="a signed checkpoint"))
+    good = 0
+    for file, signed in sorted(kept, key=lambda pair: (pair[1].checkpoint.size, pair[0])):
+        other = check_root(file, signed.checkpoint, tree, good)
+        good = good if other else signed.checkpoint.size
+        broken += [replace(one, rule=4, table=table) for one in [*_trusted(file, signed, origin, trusts), *other]]
+    return broken
 
 
 def check_root(where: str, checkpoint: Checkpoint, tree: Tree, good: int) -> list[Broken]:

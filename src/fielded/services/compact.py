@@ -23,7 +23,7 @@ from deltalake import DeltaTable
 from deltalake.transaction import RemoveAction
 
 from fielded.decisions.chain import row_digests
-from fielded.services.seal import Books, seal
+from fielded.services.seal import LedgerBooks, seal
 from fielded.words.errors import Refused, WrongUse
 from fielded.world.data_files import DataFiles
 from fielded.world.ledger_tables import ledger_tables
@@ -64,7 +64,7 @@ class _Small:
     rows: int
 
 
-def compact(books: Books, day: date) -> list[Compacted]:
+def compact(books: LedgerBooks, day: date) -> list[Compacted]:
     """Compact a past day of every table of the ledger, seals included.
 
     Args:
@@ -84,7 +84,7 @@ def compact(books: Books, day: date) -> list[Compacted]:
     seal(books)
     names = ledger_tables(books.site, books.deployment.name)
     seals = Seals(books.tables, books.site, books.deployment.name).name
-    done = []
+    done: list[Compacted] = []
     for name in (names.predictions, names.quarantine, names.events, seals):
         table = books.tables.find(name)
         if table is not None:
@@ -94,7 +94,7 @@ def compact(books: Books, day: date) -> list[Compacted]:
     return done
 
 
-def _compact(books: Books, name: str, table: DeltaTable, day: date) -> Iterator[Compacted]:
+def _compact(books: LedgerBooks, name: str, table: DeltaTable, day: date) -> Iterator[Compacted]:
     """Compact one table's day, apart for each set of columns that its files have."""
     folder = Path(books.tables.uri(name))
     (partition,) = table.metadata().partition_columns
@@ -152,13 +152,15 @@ def _one(held: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 def _replace(
-    books: Books, name: str, files: Sequence[_Small], new: DataFiles, partition: tuple[str, date]
+    books: LedgerBooks, name: str, files: Sequence[_Small], new: DataFiles, partition: tuple[str, date]
 ) -> bool:
     """Put the new files in the place of the old; False (and the new deleted) where somebody else did so."""
-    values = {partition[0]: partition[1].isoformat()}
+    values: dict[str, str | None] = {partition[0]: partition[1].isoformat()}
     moment = int(books.clock().timestamp() * 1000)
     removed = [
-        RemoveAction(file.path, data_change=False, deletion_timestamp=moment, size=file.size, partition_values=values)
+        RemoveAction(
+            file.path, data_change=False, deletion_timestamp=moment, size=file.size, partition_values=values
+        )
         for file in files
     ]
 

@@ -158,9 +158,7 @@ def _score_live(workplace: Workplace, subject: str, features: Mapping[str, Any])
         live.close()
     if isinstance(answer, FieldedError):
         raise answer
-    return (
-        f"{subject}: {answer.scores[0]!r}, {answer.decisions[0]}, version {answer.model_version}; journaled"
-    )
+    return f"{subject}: {answer.scores[0]!r}, {answer.decisions[0]}, version {answer.model_version}; journaled"
 
 
 def _verified(workplace: Workplace) -> str:

@@ -48,7 +48,7 @@ from fielded.world.seals import TREES, End, Growth, Seals
 from fielded.world.tables import DeltaTables
 
 
-class Books(Protocol):
+class LedgerBooks(Protocol):
     """What sealing and verifying need; a `Workplace` is one, and so is less than it."""
 
     @property
@@ -76,7 +76,7 @@ class Sealed:
     checkpoints: Mapping[str, int]
 
 
-def seal(books: Books) -> Sealed:
+def seal(books: LedgerBooks) -> Sealed:
     """Seal what was committed to the ledger's tables since the last sealing.
 
     Raises:
@@ -94,7 +94,7 @@ def seal(books: Books) -> Sealed:
     return Sealed(leaves, {tree: growth.frontier.size for tree, growth in grown.items()})
 
 
-def table_folders(books: Books) -> dict[str, Path]:
+def table_folders(books: LedgerBooks) -> dict[str, Path]:
     """Where the ledger's tables lie."""
     names = ledger_tables(books.site, books.deployment.name)
     return {tree: Path(books.tables.uri(getattr(names, tree))) for tree in TREES}
@@ -103,7 +103,7 @@ def table_folders(books: Books) -> dict[str, Path]:
 class _Sealing:
     """One sealing; what it has hashed is kept while it waits its turn."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: LedgerBooks) -> None:
         self._books = books
         self._signer: Signer = open_signer(books.site)
         self.seals = Seals(books.tables, books.site, books.deployment.name)
@@ -201,7 +201,8 @@ class _Sealing:
     ) -> dict[str, tuple[Mapping[str, str], str]]:
         """What each partition of a rewriting entry replaced, and the digest of its rows, equal on both sides."""
         folder = self.folders[tree]
-        sealed = _files_by_path([*(Leaf.parse(row.body) for row in self.seals.leaves(tree)), *before])
+        stored = self.seals.stored().leaves.get(tree, [])
+        sealed = _files_by_path([*(Leaf.parse(row.body) for row in stored), *before])
         removed: dict[str, dict[str, str]] = {}
         findings = []
         for file in entry.removed:

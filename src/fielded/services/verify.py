@@ -5,11 +5,10 @@ threads, one row group in memory at a time.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-
-import pyarrow as pa
 
 from fielded.decisions.checkpoints import SignedCheckpoint, origin_of
 from fielded.decisions.journal_rules import check_stretches
@@ -19,21 +18,21 @@ from fielded.decisions.seal_rules import (
     NumberedLeaf,
     Trusts,
     check_checkpoints,
-    check_copy,
+    check_copies,
     check_entries,
     check_leaves,
 )
 from fielded.decisions.seals import Broken, LogEntry, SealedFile
-from fielded.services.seal import Books, table_folders, table_id
+from fielded.services.seal import LedgerBooks, table_folders, table_id
 from fielded.services.verify_files import LedgerFiles, check_files
-from fielded.words.errors import FieldedError, Refused
+from fielded.words.errors import Refused, Unreachable
 from fielded.world.changed_files import Reference
 from fielded.world.checkpoint_copies import Copy, read_copies
 from fielded.world.delta_log import entry_sha256, read_entry, versions
 from fielded.world.gold_reference import gold_reference
 from fielded.world.keys import trusted_keys, verify_checkpoint
-from fielded.world.readers_view import compare_views
-from fielded.world.seals import Seals
+from fielded.world.readers_view import Replay, compare_views
+from fielded.world.seals import Seals, Stored
 
 Progress = Callable[[int, int], None]  # rows done, rows in all
 
@@ -59,6 +58,21 @@ class Report:
     newest: datetime | None = None
 
 
+@dataclass(slots=True)
+class _Log:
+    """A table's log.
+
+    Attributes:
+        entries: version -> entry, without its actions; of one that cannot be read, the SHA-256 of its bytes.
+        replay: what they come to.
+        table_id: as its first entry says; empty where it does not.
+    """
+
+    entries: dict[int, LogEntry | str] = field(default_factory=dict)
+    replay: Replay = field(default_factory=Replay)
+    table_id: str = ""
+
+
 @dataclass(slots=True, kw_only=True)
 class _Table:
     """One table while it is verified."""
@@ -67,8 +81,8 @@ class _Table:
     folder: Path
     tree: Tree
     leaves: list[NumberedLeaf]
-    entries: dict[int, LogEntry | str]
-    origin: str = ""
+    log: _Log
+    origin: str
     counts: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -78,20 +92,20 @@ class _Table:
     @property
     def unsealed(self) -> list[LogEntry]:
         return [
-            entry for version, entry in sorted(self.entries.items())
+            entry for version, entry in sorted(self.log.entries.items())
             if version > self.sealed_through and isinstance(entry, LogEntry)
         ]  # fmt: skip
 
     @property
     def paths(self) -> frozenset[str]:
         """Of every data file that an entry ever added."""
-        entries = (entry for entry in self.entries.values() if isinstance(entry, LogEntry))
+        entries = (entry for entry in self.log.entries.values() if isinstance(entry, LogEntry))
         sealed = (file.path for one in self.leaves for file in one.leaf.files)
         return frozenset(file.path for entry in entries for file in entry.added) | frozenset(sealed)
 
 
 def verify(
-    books: Books, outside: Sequence[Path] = (), *, strict: bool = False, progress: Progress = lambda *_: None
+    books: LedgerBooks, outside: Sequence[Path] = (), *, strict: bool = False, progress: Progress = lambda *_: None
 ) -> Report:
     """Compute everything again.
 
@@ -107,23 +121,58 @@ def verify(
     """
     report = Report()
     trusts = _trusts(books)
-    seals = Seals(books.tables, books.site, books.deployment.name)
-    tables = [_open(books, seals, name, folder, report) for name, folder in table_folders(books).items()]
+    # Copies, then seals, then the tables: what others commit meanwhile is newer than what it is compared with.
     kept = [books.site.checkpoints] if books.site.checkpoints and books.site.checkpoints.exists() else []
     copies = list(read_copies([*kept, *outside], books.deployment.name))
+    stored = _read_seals(Seals(books.tables, books.site, books.deployment.name), report)
+    tables = [_open(books, stored, name, folder, report) for name, folder in table_folders(books).items()]
     for table in tables:
-        _check_seals(seals, table, trusts, report)
+        _check_seals(stored, table, trusts, report)
         _check_copies(table, copies, trusts, report)
-        report.findings += check_entries(table.name, table.leaves, table.entries)
+        report.findings += check_entries(table.name, table.leaves, table.log.entries)
         _check_unsealed(books, table, report, strict=strict)
-        report.findings += compare_views(table.name, table.folder, table.entries)
+        report.findings += compare_views(table.name, table.folder, table.log.replay)
         report.findings += check_stretches(table.leaves)
     _unknown_copies(tables, copies, report)
     _check_files(books, tables, report, progress)
     return report
 
 
-def _trusts(books: Books) -> Trusts:
+def _read_seals(seals: Seals, report: Report) -> Stored:
+    """Leaves and checkpoints as they are stored, and whether readers see them as the table's log has them."""
+    report.findings += compare_views(SEALS, seals.folder, _read_log(seals.folder).replay)
+    try:
+        stored = seals.stored()
+    except Unreachable as error:
+        report.findings.append(Broken(rule=2, table=SEALS, got=str(error), expected="a table that can be read"))
+        return Stored()
+    report.findings += [
+        Broken(rule=2, table=SEALS, file=name, got="a file that cannot be read", expected="leaves and checkpoints")
+        for name in stored.unreadable
+    ]
+    return stored
+
+
+def _read_log(folder: Path) -> _Log:
+    """A table's log, entry by entry."""
+    log = _Log()
+    for version in versions(folder):
+        try:
+            entry = read_entry(folder, version)
+        except Refused:
+            entry = None
+            log.entries[version] = entry_sha256(folder, version) or ""
+        log.replay.take(entry, version)
+        if entry is None:
+            continue
+        if version == 0:
+            with suppress(Refused):  # then the log is not what was sealed, which is told where that is checked
+                log.table_id = table_id(entry)
+        log.entries[version] = replace(entry, actions=())
+    return log
+
+
+def _trusts(books: LedgerBooks) -> Trusts:
     keys = trusted_keys(books.site)
 
     def why_not(signed: SignedCheckpoint) -> str:
@@ -136,43 +185,20 @@ def _trusts(books: Books) -> Trusts:
     return why_not
 
 
-def _open(books: Books, seals: Seals, name: str, folder: Path, report: Report) -> _Table:
+def _open(books: LedgerBooks, stored: Stored, name: str, folder: Path, report: Report) -> _Table:
     """A table's leaves and log entries, as far as they can be read."""
-    try:
-        rows = seals.leaves(name)
-    except (FieldedError, OSError, pa.ArrowException, ValueError) as error:
-        rows = []
-        got = f"a table that cannot be read ({error})"
-        report.findings.append(
-            Broken(rule=2, table=SEALS, file=name, got=got, expected="the leaves of this table")
-        )
-    tree, leaves, broken = check_leaves(name, rows)
+    tree, leaves, broken = check_leaves(name, stored.leaves.get(name, []))
     report.findings += broken
-    entries: dict[int, LogEntry | str] = {}
-    for version in versions(folder):
-        try:
-            entry = read_entry(folder, version)
-        except Refused:
-            entries[version] = entry_sha256(folder, version) or ""
-        else:
-            if entry is not None:
-                entries[version] = entry
-    table = _Table(name=name, folder=folder, tree=tree, leaves=leaves, entries=entries)
-    first = entries.get(0)
-    if isinstance(first, LogEntry):
-        try:
-            table.origin = origin_of(books.deployment.name, name, table_id(first))
-        except Refused:
-            table.origin = ""
+    log = _read_log(folder)
+    origin = origin_of(books.deployment.name, name, log.table_id) if log.table_id else ""
+    table = _Table(name=name, folder=folder, tree=tree, leaves=leaves, log=log, origin=origin)
     report.tables[name] = table.counts
     return table
 
 
-def _check_seals(seals: Seals, table: _Table, trusts: Trusts, report: Report) -> None:
-    try:
-        rows = seals.checkpoints(table.name)
-    except (FieldedError, OSError, pa.ArrowException, ValueError):
-        return  # said of the leaves already
+def _check_seals(stored: Stored, table: _Table, trusts: Trusts, report: Report) -> None:
+    """Rules 1 and 3."""
+    rows = stored.checkpoints.get(table.name, [])
     report.findings += check_checkpoints(table.name, rows, table.tree, table.origin, trusts)
     table.counts |= {"leaves": len(table.tree), "checkpoints": len(rows)}
     if rows:
@@ -183,9 +209,8 @@ def _check_seals(seals: Seals, table: _Table, trusts: Trusts, report: Report) ->
 def _check_copies(table: _Table, copies: Iterable[Copy], trusts: Trusts, report: Report) -> None:
     """Rule 4, for copies that say they are of this table."""
     mine = [copy for copy in copies if _claims(copy) == table.name]
-    for copy in mine:
-        _, broken = check_copy(table.name, str(copy.path), copy.note, table.tree, table.origin, trusts)
-        report.findings += broken
+    notes = {str(copy.path): copy.note for copy in mine}
+    report.findings += check_copies(table.name, notes, table.tree, table.origin, trusts)
     table.counts["copies"] = len(mine)
 
 
@@ -203,12 +228,12 @@ def _unknown_copies(tables: Sequence[_Table], copies: Iterable[Copy], report: Re
             report.findings.append(Broken(rule=4, table=SEALS, file=str(copy.path), got=got, expected="one"))
 
 
-def _check_unsealed(books: Books, table: _Table, report: Report, *, strict: bool) -> None:
+def _check_unsealed(books: LedgerBooks, table: _Table, report: Report, *, strict: bool) -> None:
     """Rule 9: commits after the last sealed one."""
     now = books.clock().timestamp()
-    fresh = [version for version in table.entries if version > table.sealed_through]
+    fresh = [version for version in table.log.entries if version > table.sealed_through]
     for version in sorted(fresh):
-        entry = table.entries[version]
+        entry = table.log.entries[version]
         name = f"_delta_log/{version:020d}.json"
         if isinstance(entry, str):
             got = "lines that are no actions of the Delta protocol"
@@ -222,7 +247,7 @@ def _check_unsealed(books: Books, table: _Table, report: Report, *, strict: bool
             report.notes.append(f"{table.name}: version {version} is not sealed yet")
 
 
-def _check_files(books: Books, tables: Sequence[_Table], report: Report, progress: Progress) -> None:
+def _check_files(books: LedgerBooks, tables: Sequence[_Table], report: Report, progress: Progress) -> None:
     """Rules 10 to 15: every data file of every table."""
     total = sum(file.rows for table in tables for one in table.leaves for file in one.leaf.files)
     done = 0

@@ -5,6 +5,7 @@ something to see that the file's digest does not say: rows of a journal, a rewri
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,7 +88,7 @@ class _Result:
 
     task: _Task
     broken: list[Broken] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    gone: list[int] = field(default_factory=list)  # numbers of the leaves that replaced what is no more
     runs: list[tuple[str, Run]] = field(default_factory=list)
     changed: list[SealedFile] = field(default_factory=list)
 
@@ -103,13 +104,13 @@ def check_files(
         refer: what a changed file's rows were, from elsewhere.
         progress: told of rows done, each time how many more.
     """
-    report, runs = FilesReport(), list[tuple[str, Run]]()
+    report, runs, gone = FilesReport(), list[tuple[str, Run]](), Counter[int]()
     tasks = list(_tasks(table))
     checking = _Checking(table)
     for result in ordered_map(checking.check, tasks, workers=workers, depth=2 * workers):
         report.broken += result.broken
-        report.notes += result.notes
         runs += result.runs
+        gone.update(result.gone)
         for file in result.changed:
             siblings = [one.path for task in tasks for one in task.files if task.day == result.task.day]
             others = [path for path in siblings if path != file.path]
@@ -118,6 +119,10 @@ def check_files(
         _count(report, result.task)
         progress(sum(file.rows for file in result.task.files))
     report.broken += check_runs(runs, _befores(table.leaves))
+    report.notes += [
+        f"{table.name}: {count} old files are gone, replaced by rewrite leaf {place}"
+        for place, count in sorted(gone.items())
+    ]
     report.notes += _strays(table)
     return report
 
@@ -195,8 +200,7 @@ class _Checking:
     def _missing(self, result: _Result, file: SealedFile, error: OSError) -> None:
         task = result.task
         if file.path in task.replaced:
-            place = task.replaced[file.path]
-            result.notes.append(f"{self._table.name}: {file.path} is gone, replaced by rewrite leaf {place}")
+            result.gone.append(task.replaced[file.path])
             return
         got = (
             f"no such file, {file.rows} rows gone" if isinstance(error, FileNotFoundError) else str(error.strerror)

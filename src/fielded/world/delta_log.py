@@ -66,7 +66,7 @@ def parse_entry(version: int, octets: bytes, table: str) -> LogEntry:
         Refused: it is not what the Delta protocol writes.
     """
     try:
-        actions = tuple(json.loads(line) for line in octets.splitlines() if line.strip())
+        actions = tuple(dict(json.loads(line).items()) for line in octets.splitlines() if line.strip())
         info: Mapping[str, Any] = next((one["commitInfo"] for one in actions if "commitInfo" in one), {})
         ours = json.loads(info.get(METADATA, "{}"))
         return LogEntry(
@@ -79,7 +79,10 @@ def parse_entry(version: int, octets: bytes, table: str) -> LogEntry:
                 for one in actions
                 if "remove" in one
             ),
-            recorded=dict(ours.get("files", {})),
+            recorded={
+                path: {"sha256": str(one["sha256"]), "rows": int(one["rows"])}
+                for path, one in ours.get("files", {}).items()
+            },
             stretches={path: Stretch(**stretch) for path, stretch in ours.get("chains", {}).items()},
             actions=actions,
         )

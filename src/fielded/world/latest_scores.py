@@ -100,9 +100,9 @@ def _load_waiting(connection: ibis.BaseBackend, journals: Journals, columns: Seq
         dated = rows.append_column(PARTITION, day).select(_needed(columns))
         kind = dated.schema.field("features").type
         if kind in kinds:
-            connection.insert(f"waiting_{kinds.index(kind)}", dated)
+            connection.con.from_arrow(dated).insert_into(f"waiting_{kinds.index(kind)}")
         else:
-            connection.create_table(f"waiting_{len(kinds)}", dated, temp=True)
+            connection.con.from_arrow(dated).create(f"waiting_{len(kinds)}")
             kinds.append(kind)
     return [connection.table(f"waiting_{number}") for number in range(len(kinds))]
 

@@ -18,11 +18,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
-from fielded.decisions.rows import JOURNALED, PARTITION
+from fielded.decisions.rows import PARTITION
 
 _MOMENT = "scored_at"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_WITHOUT_JOURNAL = dict.fromkeys(JOURNALED.names)  # files of batch runs do not have these columns
 _THREADS = 4  # files are read at once; more gains nothing on one disk
 
 
@@ -35,11 +34,12 @@ def find_rows(table: DeltaTable, column: str, value: str, on: date | None = None
         value: what to look for.
         on: only rows of this day's partition.
     """
+    nothing = dict.fromkeys(field.name for field in table.schema().fields)  # a file may be older than a column
     root = Path(unquote(table.table_uri.removeprefix("file://")))
     files = list(_files(table, column, value, on))
     with ThreadPoolExecutor(_THREADS) as pool:
         found = pool.map(lambda item: _rows_of_file(root / item[0], item[1], column, value), files)
-        rows = [row for part in found for row in part]
+        rows = [{**nothing, **row} for part in found for row in part]
     return sorted(rows, key=lambda row: (row["scored_at"], row["request_id"]), reverse=True)
 
 
@@ -68,7 +68,7 @@ def _rows_of_file(path: Path, day: date, column: str, value: str) -> list[dict[s
                 continue
             rows = file.read_row_group(group, use_threads=False)
             hits = to_python(rows.filter(pc.equal(rows.column(column), wanted)))
-            found += [{**_WITHOUT_JOURNAL, **row, PARTITION: day} for row in hits]
+            found += [{**row, PARTITION: day} for row in hits]
     return found
 
 

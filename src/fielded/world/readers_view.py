@@ -22,56 +22,82 @@ from fielded.world.delta_log import entry_path
 _RULE = 8
 
 
-def compare_views(table: str, folder: Path, entries: Mapping[int, LogEntry | str]) -> list[Broken]:
+class Replay:
+    """What the entries of a log come to. It holds what is left of them, not the entries."""
+
+    def __init__(self) -> None:
+        self.version = -1
+        self.whole = True  # every entry was there and could be read
+        self._last: dict[str, Any] = {}
+        self._adds: dict[str, Any] = {}
+        self._transactions: dict[str, Any] = {}
+
+    def take(self, entry: LogEntry | None, version: int) -> None:
+        """Go on with the next entry; None where it cannot be read."""
+        if entry is None or version != self.version + 1:
+            self.whole = False
+        self.version = version
+        for action in () if entry is None else entry.actions:
+            for kind, value in action.items():
+                if kind == "add":
+                    self._adds[value["path"]] = {"add": value}
+                elif kind == "remove":
+                    self._adds.pop(value["path"], None)
+                elif kind == "txn":
+                    self._transactions[value["appId"]] = {"txn": value}
+                elif kind in ("protocol", "metaData"):
+                    self._last[kind] = {kind: value}
+
+    def transactions(self) -> list[str]:
+        """Ids of all application transactions."""
+        return sorted(self._transactions)
+
+    def table(self, folder: Path) -> DeltaTable:
+        """A table whose only entry says what all entries come to."""
+        path = entry_path(folder, 0)
+        path.parent.mkdir(parents=True)
+        lines = [*self._last.values(), *self._transactions.values(), *self._adds.values()]
+        # Not escaped: deltalake reads the escapes of characters past U+1FFFF as other characters.
+        text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
+        path.write_text(text, encoding="utf-8")
+        return DeltaTable(folder)
+
+
+def compare_views(table: str, folder: Path, replay: Replay) -> list[Broken]:
     """Differences between what a reader sees and what the log says.
 
     Args:
         table: whose log it is.
         folder: where it lies.
-        entries: version -> entry; a log with gaps or with entries that cannot be read is not compared, for it says
-            nothing for certain.
+        replay: of its log. One with gaps or with entries that cannot be read is not compared, for it says nothing
+            for certain.
     """
-    log = [entries.get(version) for version in range(len(entries))]
-    whole = [entry for entry in log if isinstance(entry, LogEntry)]
-    if not log or len(whole) != len(log):
+    if replay.version < 0 or not replay.whole:
         return []
     try:
-        seen = DeltaTable(folder)
+        seen = _seen(folder, replay.version)
     except (DeltaError, OSError) as error:
         got = f"a table that readers cannot open ({type(error).__name__})"
-        return [Broken(rule=_RULE, table=table, got=got, expected=f"version {len(log) - 1}")]
-    if seen.version() != len(log) - 1:
+        return [Broken(rule=_RULE, table=table, got=got, expected=f"version {replay.version}")]
+    if seen.version() != replay.version:
         got = f"version {seen.version()} for readers"
-        return [Broken(rule=_RULE, table=table, got=got, expected=f"version {len(log) - 1}, the last of the log")]
+        return [
+            Broken(rule=_RULE, table=table, got=got, expected=f"version {replay.version}, the last of the log")
+        ]
     with tempfile.TemporaryDirectory() as scratch:
-        told = _replayed(Path(scratch), whole)
+        told = replay.table(Path(scratch))
         broken = _compare_files(table, _files(seen), _files(told))
-        broken += _compare_rest(table, seen, told, whole)
+        broken += _compare_rest(table, seen, told, replay.transactions())
     return broken
 
 
-def _replayed(folder: Path, entries: Sequence[LogEntry]) -> DeltaTable:
-    """A table whose only log entry says what all entries come to."""
-    last: dict[str, Any] = {}
-    adds: dict[str, Any] = {}
-    transactions: dict[str, Any] = {}
-    for action in (action for entry in entries for action in entry.actions):
-        for kind, value in action.items():
-            if kind == "add":
-                adds[value["path"]] = {"add": value}
-            elif kind == "remove":
-                adds.pop(value["path"], None)
-            elif kind == "txn":
-                transactions[value["appId"]] = {"txn": value}
-            elif kind in ("protocol", "metaData"):
-                last[kind] = {kind: value}
-    path = entry_path(folder, 0)
-    path.parent.mkdir(parents=True)
-    lines = [*last.values(), *transactions.values(), *adds.values()]
-    # Not escaped: deltalake reads the escapes of characters past U+1FFFF as other characters.
-    text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
-    path.write_text(text, encoding="utf-8")
-    return DeltaTable(folder)
+def _seen(folder: Path, version: int) -> DeltaTable:
+    """The table as readers open it; at `version` where others committed since the log was read."""
+    seen = DeltaTable(folder)
+    newer = range(version + 1, seen.version() + 1)
+    if newer and all(entry_path(folder, one).exists() for one in newer):
+        return DeltaTable(folder, version=version)
+    return seen
 
 
 def _files(table: DeltaTable) -> dict[str, dict[str, Any]]:
@@ -100,23 +126,20 @@ def _compare_files(table: str, seen: Mapping[str, Any], told: Mapping[str, Any])
     return broken
 
 
-def _compare_rest(table: str, seen: DeltaTable, told: DeltaTable, entries: Sequence[LogEntry]) -> list[Broken]:
+def _compare_rest(table: str, seen: DeltaTable, told: DeltaTable, applications: Sequence[str]) -> list[Broken]:
     """Columns, settings and application transactions."""
-    broken = []
     views = [
         ("columns", seen.schema().to_json(), told.schema().to_json()),
         ("id", seen.metadata().id, told.metadata().id),
         ("partition columns", seen.metadata().partition_columns, told.metadata().partition_columns),
         ("settings", seen.metadata().configuration, told.metadata().configuration),
     ]
-    applications = {action["txn"]["appId"] for entry in entries for action in entry.actions if "txn" in action}
     views += [
         (f"application transaction {one}", seen.transaction_version(one), told.transaction_version(one))
-        for one in sorted(applications)
+        for one in applications
     ]
-    for what, got, expected in views:
-        if got != expected:
-            broken.append(
-                Broken(rule=_RULE, table=table, got=f"other {what} for readers", expected="what the log says")
-            )
-    return broken
+    return [
+        Broken(rule=_RULE, table=table, got=f"other {what} for readers", expected="what the log says")
+        for what, got, expected in views
+        if got != expected
+    ]

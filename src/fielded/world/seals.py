@@ -45,6 +45,7 @@ SEALS = pa.schema(
 SEALED = "sealed_date"
 TREES = ("predictions", "quarantine", "events")  # ledger tables that have a tree
 
+_COLUMNS = ["tree", "kind", "place", "version", "body", "hash", "sealed_at"]
 _LEAF, _CHECKPOINT = "leaf", "checkpoint"
 
 
@@ -80,6 +81,21 @@ class Growth:
     note: str
     frontier: Frontier
     sealed_at: datetime
+
+
+@dataclass(slots=True)
+class Stored:
+    """What the `seals` table has. Nothing of it is believed yet.
+
+    Attributes:
+        leaves: by tree, then by number.
+        checkpoints: by tree, then by size.
+        unreadable: data files that cannot be read.
+    """
+
+    leaves: dict[str, list[LeafRow]] = field(default_factory=dict)
+    checkpoints: dict[str, list[CheckpointRow]] = field(default_factory=dict)
+    unreadable: list[str] = field(default_factory=list)
 
 
 class Seals:
@@ -136,23 +152,34 @@ class Seals:
         self._discard(attempts)
         return grown
 
-    def leaves(self, tree: str) -> list[LeafRow]:
-        """Every leaf of a tree, by its number."""
-        rows = self._rows(tree, _LEAF, ("place", "version", "body", "hash"))
-        return sorted((LeafRow(**row) for row in rows), key=lambda leaf: leaf.place)
+    def stored(self) -> Stored:
+        """Everything that the table has, file by file, so that one damaged file hides no other.
 
-    def checkpoints(self, tree: str) -> list[CheckpointRow]:
-        """Every checkpoint of a tree, by its size."""
-        rows = self._rows(tree, _CHECKPOINT, ("place", "version", "body", "hash", "sealed_at"))
-        return sorted((CheckpointRow(**row) for row in rows), key=lambda one: one.place)
-
-    def _rows(self, tree: str, kind: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+        Raises:
+            Unreachable: the table cannot be opened.
+        """
+        found = Stored()
         table = self._tables.find(self.name)
         if table is None:
-            return
-        wanted = (ds.field("tree") == tree) & (ds.field("kind") == kind)
-        for batch in dataset_of(table).to_batches(columns=list(columns), filter=wanted):
-            yield from batch.to_pylist()
+            return found
+        for name in sorted(pa.table(table.get_add_actions()).column("path").to_pylist()):
+            try:
+                rows = pq.read_table(self.folder / name, columns=_COLUMNS, partitioning=None).to_pylist()
+            except (OSError, pa.ArrowException):
+                found.unreadable.append(name)
+                continue
+            for row in rows:
+                tree, kind = row.pop("tree"), row.pop("kind")
+                if kind == _LEAF:
+                    del row["sealed_at"]
+                    found.leaves.setdefault(tree, []).append(LeafRow(**row))
+                else:
+                    found.checkpoints.setdefault(tree, []).append(CheckpointRow(**row))
+        for leaves in found.leaves.values():
+            leaves.sort(key=lambda leaf: leaf.place)
+        for checkpoints in found.checkpoints.values():
+            checkpoints.sort(key=lambda checkpoint: checkpoint.place)
+        return found
 
     def _write(self, grown: Mapping[str, Growth], random: RandomBytes) -> DataFiles:
         """One file with all that is new: it lies in the partition of the newest checkpoint's day."""

@@ -18,6 +18,7 @@ import pytest
 from deltalake import write_deltalake
 from ibis import _
 
+from conftest import NOWHERE
 from fielded.decisions.columns import check_columns
 from fielded.decisions.rules import Rules
 from fielded.definition import Deployment, Site, load_deployment
@@ -40,7 +41,10 @@ class Bench:
         root = folder / "engine"  # beside the tables of `world`, which may share the folder
         root.mkdir()
         self.cache = folder / "engine-cache"
-        self.site = Site(root=str(root), tracking_uri="none", artifact_root="none", cache=self.cache, **settings)
+        self.site = Site(
+            root=str(root), tracking_uri="none", artifact_root="none", cache=self.cache,
+            **NOWHERE, **settings,
+        )  # fmt: skip
         self.tables = DeltaTables(self.site)
         self.engine = DuckDBEngine(self.site)
 

@@ -22,7 +22,7 @@ _COMMANDS = {
     "score": ("fielded.doors.cli.score", "Score a day, a range of days, or whenever new data comes."),
     "serve": ("fielded.doors.cli.serve", "The API: scores in real time, each on record before it leaves."),
     "drain": ("fielded.doors.cli.drain", "Move live rows from the journals to the ledger."),
-    "audit": ("fielded.doors.cli.audit", "Find, show and replay predictions."),
+    "audit": ("fielded.doors.cli.audit", "Find, show, replay and prove predictions."),
     "release": ("fielded.doors.cli.release", "Approve a version's files."),
     "rollback": ("fielded.doors.cli.rollback", "Go back to the previous version."),
 }

@@ -5,12 +5,16 @@ from typing import Annotated, Any
 
 import typer
 
+from fielded.doors.cli.audit_discrepancies import discrepancies
+from fielded.doors.cli.audit_seals import compact, export, seal, verify
 from fielded.doors.cli.options import HERE, Folder, Json, SiteFile, load, parse_day
 from fielded.doors.cli.rendering import out, print_fields, print_json, print_table
 from fielded.services.audit import find_subject, open_books
 from fielded.services.audit import show as show_row
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Find, show and replay predictions.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Find, show, replay and prove predictions.")
+for _command in (discrepancies, verify, export, seal, compact):
+    app.command()(_command)
 
 
 @app.command()

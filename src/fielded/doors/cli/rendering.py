@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -23,6 +23,15 @@ def print_json_line(value: Any) -> None:
     """JSON on one line, at once: for output that goes on without end."""
     sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False) + "\n")
     sys.stdout.flush()
+
+
+def print_json_array(values: Iterable[Any]) -> None:
+    """One JSON array, an element a line, written as they come: there may be more than memory holds."""
+    before = "[\n"
+    for value in values:
+        sys.stdout.write(before + json.dumps(value, default=_plain, ensure_ascii=False))
+        before = ",\n"
+    sys.stdout.write("\n]\n" if before != "[\n" else "[]\n")
 
 
 def _plain(value: Any) -> Any:

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import sys
 import tempfile
 from pathlib import Path
@@ -58,7 +59,7 @@ def serve(
     for notice in notices:
         logs.event("warning", "notice", message=notice)
         if not as_json:
-            err.print(Panel(notice, title="fielded serve", expand=False, border_style="red"))
+            err.print(Panel(notice, title="fielded serve", expand=False, border_style="red"), soft_wrap=False)
     _announce(logs, loaded, found, listening, count, as_json=as_json)
     code = _run(_config(found, count), listening, logs)
     writer.close()
@@ -116,7 +117,7 @@ def _config(site: Site, workers: int) -> uvicorn.Config:
     api = site.api
     tls: dict[str, Any] = {}
     if api.tls_certificate is not None:
-        _readable("api.tls_certificate", api.tls_certificate)
+        _check_tls(api.tls_certificate, api.tls_key)
         tls = {"ssl_certfile": api.tls_certificate, "ssl_keyfile": api.tls_key}
     return uvicorn.Config(
         _FACTORY,
@@ -136,9 +137,15 @@ def _config(site: Site, workers: int) -> uvicorn.Config:
     )
 
 
-def _readable(field: str, path: Path) -> None:
-    if not path.is_file():
-        raise WrongUse(f"{field}: got no file at {path.name}, expected a PEM file. Mount it, or correct the path")
+def _check_tls(certificate: Path, key: Path | None) -> None:
+    """A key that fits its certificate; a worker would fail on it again and again."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise WrongUse(
+            f"api.tls_certificate, api.tls_key: got files that cannot be used ({type(error).__name__}), expected a "
+            "certificate chain and its key without a password, both in PEM. Mount them, or correct the paths"
+        ) from None
 
 
 def _run(config: uvicorn.Config, listening: socket.socket, logs: Logs) -> int:

@@ -210,11 +210,13 @@ class Guard:
         except Exception as error:  # noqa: BLE001 - the server is told, and stops
             message = str(error) if isinstance(error, FieldedError) else f"unexpected {type(error).__name__}"
             self._logs.event("error", "start failed", message=message)
+            self._logs.flush()
             await send({"type": "lifespan.startup.failed", "message": message})
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._serving.stop()
+        self._logs.flush()  # uvicorn ends this process by the signal that stopped it
         await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 from fielded.definition.deployment import Feature, FeatureType
 from fielded.doors.serving.calls import Answer
 from fielded.doors.serving.problems import FieldError, unprocessable
-from fielded.doors.serving.request_model import RequestModel, json_type
+from fielded.doors.serving.request_model import RequestModel, json_type, shown
 from fielded.services.score_live import LiveAnswer, LiveRow, Value
 
 _WHOLE = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
@@ -193,7 +193,7 @@ def _form_errors(error: ValidationError) -> list[FieldError]:
     for item in error.errors(include_url=False, include_context=False):
         path = ""
         for part in item["loc"]:
-            path += f"[{part}]" if isinstance(part, int) else f".{_shown(part)}"
+            path += f"[{part}]" if isinstance(part, int) else f".{shown(part)}"
         path = path.removeprefix(".") or "body"
         named = next((part for part in reversed(item["loc"]) if isinstance(part, str)), "")
         expected = _EXPECTED.get(named, "an object with `inputs`")
@@ -204,7 +204,3 @@ def _form_errors(error: ValidationError) -> list[FieldError]:
             got, expected = "an unknown field", "no field of that name"
         told.setdefault(path, FieldError(path, got, expected))
     return list(told.values())
-
-
-def _shown(name: str) -> str:
-    return "".join(letter for letter in name[:64] if letter.isprintable())

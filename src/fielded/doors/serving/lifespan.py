@@ -123,6 +123,7 @@ class Serving:
             await self._beside(self._service.close)
         self.metrics.flush()
         self._threads.shutdown()
+        gc.unfreeze()
         self.logs.event("info", "stopped")
 
     async def score(self, rows: Sequence[LiveRow], caller: Caller) -> LiveAnswer:

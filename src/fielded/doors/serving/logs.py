@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 _PAUSE = 0.1  # seconds that lines are gathered
-_MOST_LINES = 100_000  # held while the stream does not take them; then the oldest are lost, and that is said
+_MOST_LINES = 100_000  # held while the stream does not take them; more are lost, and that is said
 _TRUSTED = ("fielded", "uvicorn")  # loggers whose arguments hold nothing of a request's body
 
 
@@ -33,40 +33,45 @@ class LineWriter:
         self._some = threading.Event()
         self._stop = threading.Event()
         self._lost = 0
+        self._writing = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="fielded-logs", daemon=True)
         self._thread.start()
 
     def write(self, line: str) -> None:
         """Have a line written soon; never blocks."""
         if len(self._lines) >= _MOST_LINES:
-            self._lines.popleft()
             self._lost += 1
+            return
         self._lines.append(line)
         if not self._some.is_set():
             self._some.set()
 
+    def flush(self) -> None:
+        """Write what is held, now."""
+        with self._writing:
+            lines = [self._lines.popleft() for _ in range(len(self._lines))]
+            if self._lost:
+                lost, self._lost = self._lost, 0
+                lines.append(json.dumps({"level": "error", "event": "log lines lost", "lines": lost}))
+            try:
+                self._stream.write("".join(f"{line}\n" for line in lines))
+                self._stream.flush()
+            except OSError:  # nobody reads them; that is no reason to stop answering
+                self._lost += len(lines)
+
     def close(self) -> None:
-        """Write what is left."""
+        """Write what is left, and end."""
         self._stop.set()
         self._some.set()
         self._thread.join()
-        self._flush()
+        self.flush()
 
     def _run(self) -> None:
         while not self._stop.is_set():
             self._some.wait()
             self._stop.wait(_PAUSE)
             self._some.clear()
-            self._flush()
-
-    def _flush(self) -> None:
-        lines = [self._lines.popleft() for _ in range(len(self._lines))]
-        if self._lost:
-            lost, self._lost = self._lost, 0
-            lines.append(json.dumps({"level": "error", "event": "log lines lost", "lines": lost}))
-        if lines:
-            self._stream.write("\n".join(lines) + "\n")
-            self._stream.flush()
+            self.flush()
 
 
 class Logs:
@@ -80,6 +85,10 @@ class Logs:
     def __init__(self, writer: LineWriter, clock: Callable[[], datetime]) -> None:
         self._writer = writer
         self._clock = clock
+
+    def flush(self) -> None:
+        """Write what is held, now."""
+        self._writer.flush()
 
     def request(  # noqa: PLR0913 - the fields of a line
         self,
@@ -96,10 +105,11 @@ class Logs:
         """One request that was answered. `route` is a template, never the path that was sent."""
         time = self._clock().isoformat(timespec="milliseconds")
         level = "error" if status >= 500 else "warning" if reason else "info"  # noqa: PLR2004 - 5xx
+        identity = "null" if request_id is None else f'"{request_id}"'
         who = "null" if caller is None else json.dumps(caller)
         why = "null" if reason is None else f'"{reason}"'
         self._writer.write(
-            f'{{"time":"{time}","level":"{level}","event":"request","request_id":"{request_id}",'
+            f'{{"time":"{time}","level":"{level}","event":"request","request_id":{identity},'
             f'"method":"{method}","route":"{route}","status":{status},"duration_ms":{seconds * 1000:.3f},'
             f'"caller":{who},"client_address":{json.dumps(client_address)},"reason":{why}}}'
         )
@@ -143,3 +153,4 @@ def take_over_logging(logs: Logs) -> None:
             logger.propagate = True
     for name in _TRUSTED:
         logging.getLogger(name).setLevel(logging.INFO)
+    logging.getLogger("uvicorn.access").propagate = False  # it writes paths and queries as they were sent

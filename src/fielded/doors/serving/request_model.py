@@ -10,6 +10,7 @@ One pass of pydantic over the bytes gives the values in the definition's order.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from types import GenericAlias
 from typing import Annotated, Any, Literal, Union
 
 from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError, WithJsonSchema
@@ -50,14 +51,13 @@ class RequestModel:
     def __init__(self, features: Mapping[str, Feature], max_batch_rows: int) -> None:
         types = {name: _type_of(rule) for name, rule in features.items()}
         row = _form("Row", {"subject": Subject, "features": _form("Features", types)})
-        rows = Annotated[list[row], Field(min_length=1, max_length=max_batch_rows)]
+        rows: Any = Annotated[_list_of(row), Field(min_length=1, max_length=max_batch_rows)]
         self.max_batch_rows = max_batch_rows
         self._features = dict(features)
         self._one: TypeAdapter[Any] = TypeAdapter(row)
         self._many: TypeAdapter[Any] = TypeAdapter(_form("Batch", {"rows": rows}))
         self._columns: dict[str, TypeAdapter[Any]] = {
-            name: TypeAdapter(Annotated[list[kind], Field(strict=True)])  # type: ignore[valid-type] # made here
-            for name, kind in {"subject": Subject, **types}.items()
+            name: TypeAdapter(_list_of(kind)) for name, kind in {"subject": Subject, **types}.items()
         }
         self._expected = {name: expectation(rule) for name, rule in features.items()}
 
@@ -124,7 +124,7 @@ class RequestModel:
         if loc[:1] == ["rows"] and len(loc) > 1:
             path, loc = f"rows[{loc[1]}]", loc[2:]
         if kind == "extra_forbidden":
-            return FieldError(_joined(path, *map(_shown, loc)), "an unknown field", "no field of that name")
+            return FieldError(_joined(path, *map(shown, loc)), "an unknown field", "no field of that name")
         got = "nothing" if kind == "missing" else json_type(item["input"])
         if kind == "json_invalid":
             return FieldError("body", "no JSON", "a JSON object in UTF-8")
@@ -190,6 +190,10 @@ def feature_schema(rule: Feature) -> dict[str, Any]:
     if "enum" in schema:
         return {"type": ["string", "null"], "enum": [*rule.values, None]}
     return {**schema, "type": [schema["type"], "null"]}
+
+
+def _list_of(kind: Any) -> Any:
+    return GenericAlias(list, (kind,))
 
 
 def _form(name: str, fields: Mapping[str, Any]) -> Any:
@@ -276,6 +280,6 @@ def _joined(*parts: str) -> str:
     return ".".join(part for part in parts if part)
 
 
-def _shown(name: str | int) -> str:
+def shown(name: str | int) -> str:
     """An unknown name, as far as it can be repeated safely."""
     return "".join(letter for letter in str(name)[:_NAME_LENGTH] if letter.isprintable())

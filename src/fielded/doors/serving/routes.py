@@ -16,13 +16,13 @@ from fielded.doors.serving.explanations import Explanations
 from fielded.doors.serving.inference_protocol import InferenceProtocol, infer_answer
 from fielded.doors.serving.lifespan import Serving
 from fielded.doors.serving.problems import FieldError, Problem, unprocessable
-from fielded.doors.serving.request_model import RequestModel
+from fielded.doors.serving.request_model import RequestModel, shown
 from fielded.services.score_live import LiveAnswer, LiveRow
 from fielded.world.identity import Caller
 
 # Headers that only a proxy adds: then the peer is not the one who asks.
 _FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via")
-_TRUTH = {"true": True, "1": True, "false": False, "0": False}
+_TRUTH = {"true": True, "false": False}
 
 
 class Routes:
@@ -76,7 +76,7 @@ class Routes:
 
     async def score(self, call: Call) -> Response:
         """Score one subject. The answer is durable in the ledger before it leaves."""
-        explaining = _explain_asked(call)
+        explaining = _asked(call, explain=True)
         _expect_json(call)
         row = self._model.one(await call.whole_body(self._api.max_body_bytes))
         if explaining:
@@ -91,6 +91,7 @@ class Routes:
 
     async def score_batch(self, call: Call) -> Response:
         """Score several subjects, all or none."""
+        _asked(call)
         _expect_json(call)
         rows = self._model.many(await call.whole_body(self._api.max_body_bytes))
         return answers.predictions(rows, await self._score(call, rows))
@@ -98,6 +99,7 @@ class Routes:
     async def infer(self, call: Call) -> Response:
         """Score by the Open Inference Protocol."""
         self._check_model(call)
+        _asked(call)
         _expect_json(call)
         if call.first_header(b"inference-header-content-length") is not None:
             raise _unsupported("Binary tensors are not taken. Send their values as JSON.")
@@ -177,16 +179,22 @@ class Routes:
         return address.is_loopback and not any(address in ipaddress.ip_network(network) for network in proxies)
 
 
-def _explain_asked(call: Call) -> bool:
+def _asked(call: Call, *, explain: bool = False) -> bool:
+    """Whether the query asks for an explanation, where it may. A misspelt name is refused, not passed over."""
     query = call.scope["query_string"]
     if not query:
         return False
-    texts = [
-        value for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True) if name == "explain"
-    ]
-    if any(text not in _TRUTH for text in texts) or len(texts) > 1:
-        raise unprocessable([FieldError("explain", "text", "true or false, once")])
-    return _TRUTH[texts[0]] if texts else False
+    errors, found = [], None
+    for name, text in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        if name != "explain" or not explain:
+            errors.append(FieldError(shown(name), "an unknown parameter", "`explain`" if explain else "none"))
+        elif text not in _TRUTH or found is not None:
+            errors.append(FieldError("explain", "text", "true or false, once"))
+        else:
+            found = _TRUTH[text]
+    if errors:
+        raise unprocessable(errors)
+    return bool(found)
 
 
 def _expect_json(call: Call) -> None:

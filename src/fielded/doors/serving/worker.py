@@ -1,5 +1,6 @@
 """One worker: the application that uvicorn starts, from the environment (`FIELDED_DEPLOYMENT`, `FIELDED_SITE`)."""
 
+import atexit
 import os
 import sys
 from collections.abc import Callable
@@ -31,7 +32,9 @@ def create() -> Application:
         DefinitionError: all that is wrong with the deployment or the site.
         WrongUse: the site has no way of telling who calls.
     """
-    logs = Logs(LineWriter(sys.stdout), now)
+    writer = LineWriter(sys.stdout)
+    atexit.register(writer.close)
+    logs = Logs(writer, now)
     take_over_logging(logs)
     deployment = load_deployment(Path(os.environ.get(DEPLOYMENT, ".")))
     site = load_site(os.environ, Path.cwd())

@@ -201,7 +201,7 @@ class SqliteJournal(Writer):
     def __init__(self, path: Path, journal: str, lock: int, patience: float) -> None:
         super().__init__(journal)
         self._path = path
-        self._log = path.with_name(f"{path.name}-wal")
+        self._files = (str(path), f"{path}-wal")  # looked at before each write: texts are quicker than paths
         self._lock = lock
         self._patience = patience
         self._connection: sqlite3.Connection | None = None
@@ -244,7 +244,8 @@ class SqliteJournal(Writer):
         return self._connection
 
     def _nodes_now(self) -> tuple[int, int]:
-        return self._path.stat().st_ino, self._log.stat().st_ino
+        file, log = self._files
+        return os.stat(file).st_ino, os.stat(log).st_ino  # noqa: PTH116
 
     def _shut(self) -> None:
         connection, self._connection = self._connection, None

@@ -7,8 +7,6 @@ opens it again and reads where the chain stands. That alone decides whether rows
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pyarrow as pa
 
@@ -45,40 +43,49 @@ class Writer(ABC):
         if not rows.num_rows:
             return
         with self._turn:
-            entry = self._packer.pack(rows, self._id, self._standing())
-            with self._guarded():
+            entry = self._packer.pack(rows, self._id, self._end or self._standing())
+            try:
                 self._insert(entry, self._packer.schema)
+            except BaseException as error:
+                self._failed(error)
+                raise
             self._end = End(entry.last, entry.head)
 
     def probe(self) -> None:
         with self._turn:
             self._standing()
-            with self._guarded():
+            try:
                 self._touch()
+            except BaseException as error:
+                self._failed(error)
+                raise
 
     def close(self) -> None:
         with self._turn:
             if not self._closed:
-                self._closed = True
+                self._closed, self._end = True, None
                 self._shut()
 
     def _standing(self) -> End:
         if self._closed:
             raise JournalDown(f"journal {self._id}: was closed, expected an open one. Claim a journal again")
         if self._end is None:
-            with self._guarded():
+            try:
                 self._end = self._open()
+            except BaseException as error:
+                self._failed(error)
+                raise
         return self._end
 
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        try:
-            yield
-        except BaseException as error:  # also an interrupt: who knows what the store has done by then
-            self._end = None
-            self._shut()
-            if not isinstance(error, self._failures):
-                raise
+    def _failed(self, error: BaseException) -> None:
+        """Believe nothing any more, also after an interrupt: who knows what the store has done by then.
+
+        Raises:
+            JournalDown: the error is one of the store's.
+        """
+        self._end = None
+        self._shut()
+        if isinstance(error, self._failures):
             # Not chained: a driver's own error may tell of addresses and accounts.
             raise JournalDown(self._said(error)) from None
 

@@ -1,0 +1,1 @@
+"""Programs that are handed out with an export and run without fielded: nothing here imports it."""
