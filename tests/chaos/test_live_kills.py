@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,7 +95,12 @@ class Server:
 
     def workers(self) -> list[int]:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+        alive = []
+        for child in children:
+            with suppress(FileNotFoundError, ProcessLookupError):  # it ended in this moment
+                if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    alive.append(int(child))
+        return alive
 
 
 class Callers:
@@ -174,6 +180,7 @@ def test_workers_and_drains_killed_under_load(world: World, tmp_path: Path) -> N
     chance = random.Random(seed)
     server = Server(world, tmp_path / "serve.log")
     drains = 0
+    callers: Callers | None = None
     try:
         server.wait_ready()
         callers = Callers(server)
@@ -198,13 +205,16 @@ def test_workers_and_drains_killed_under_load(world: World, tmp_path: Path) -> N
                 landed += alive
                 drains += alive
             elif workers := server.workers():
-                os.kill(chance.choice(workers), signal.SIGKILL)
-                landed += 1
+                with suppress(ProcessLookupError):
+                    os.kill(chance.choice(workers), signal.SIGKILL)
+                    landed += 1
             if landed % 10 == 0:
                 print(f"{landed} kills ({drains} of drains), {callers.answered()} answered", flush=True)
         server.wait_ready()
         attempts = callers.stop()
     finally:
+        if callers is not None:
+            callers.stop()
         server.process.terminate()
         try:
             server.process.wait(60)

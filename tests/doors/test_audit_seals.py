@@ -78,7 +78,7 @@ def test_verify_as_json(books: Books, call: Call) -> None:
 
 def test_verify_against_an_outside_copy(books: Books, call: Call, tmp_path: Path) -> None:
     copies = books.folder / "copies"
-    assert call("verify", "--outside", copies, "--outside", copies / "overrun" / "events" / "2.note")[0] == 0
+    assert call("verify", "--outside", copies, "--outside", copies / "overrun" / "events" / "3.note")[0] == 0
     code, _, err = call("verify", "--outside", tmp_path / "nowhere")
     assert (code, "which is not there, expected a note or a folder" in err) == (2, True)
 

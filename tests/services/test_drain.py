@@ -4,21 +4,24 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from books import PREDICTIONS, read
-from live import ROW, ask, request, serving
 
+from books import PREDICTIONS, read
 from conftest import World
 from fielded.services import drain as drain_module
+from fielded.services.audit import Books, show
 from fielded.services.drain import drain
 from fielded.services.score_day import score_day
 from fielded.services.serve import open_live
+from fielded.services.verify import verify
 from fielded.words.errors import Refused
 from fielded.world.workplace import Workplace, open_workplace
+from live import ROW, ask, request, serving
 
 
 def at(world: World, clock: Callable[[], datetime]) -> Workplace:
@@ -151,6 +154,28 @@ def test_a_clock_put_back_loses_nothing(world: World) -> None:
             ask(live.scoring, told, [request(number)])
     drain(world.open())
     assert [row["journal_sequence"] for row in live_rows(world)] == list(range(1, 13))
+
+
+def test_replicas_with_one_postgresql_drain_alike(world: World, postgres_url: str) -> None:
+    world.site = replace(world.site, journal_url=postgres_url)
+    with serving(world) as (one, told_one), serving(world) as (two, told_two):
+        for number in range(5):
+            ask(one.scoring, told_one, [request(f"one-{number}", [ROW] * 2)])
+            ask(two.scoring, told_two, [request(f"two-{number}")])
+            if number == 2:
+                assert one.drain_once().rows == 9, "also those of the other replica"
+        ids = [told.of(f"{name}-4").request_ids[0] for name, told in (("one", told_one), ("two", told_two))]
+        books = Books(world.open().tables, world.open().ledger.predictions, world.open().journals)
+        assert [show(books, request_id)["subject"] for request_id in ids] == ["one-4-0", "two-4-0"]
+    drained = drain(world.open())
+    assert (drained.rows, drained.journals, drained.failures) == (6, 2, {})
+    rows = live_rows(world)
+    by_journal = Counter(row["journal"] for row in rows)
+    assert sorted(by_journal.values()) == [5, 10]
+    for journal in by_journal:
+        numbers = [row["journal_sequence"] for row in rows if row["journal"] == journal]
+        assert numbers == list(range(1, len(numbers) + 1))
+    assert verify(world.open()).findings == []
 
 
 class Cut:

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import shutil
+import threading
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any
 
 import pytest
 from deltalake import DeltaTable
-from sealed_books import DAYS, JOURNALS, Books, make_books
 
 from conftest import DAY, World
 from fielded.decisions.checkpoints import parse
@@ -26,6 +26,7 @@ from fielded.world import delta_log
 from fielded.world.keys import public_path
 from fielded.world.seals import Seals
 from fielded.world.secrets import path_of
+from sealed_books import DAYS, JOURNALS, Books, make_books
 
 
 @pytest.fixture(scope="module")
@@ -333,3 +334,23 @@ class TestServicesSealWhatTheyDid:
         sealed = self.verified(world)["events"]["checkpoints"]
         score_day(*world.scorers(), DAY, dry_run=True)
         assert self.verified(world)["events"]["checkpoints"] == sealed
+
+
+def test_verifying_beside_drains_and_seals_finds_nothing(books: Books) -> None:
+    done = threading.Event()
+
+    def work() -> None:
+        for seed in range(300, 320):
+            books.answer(JOURNALS[seed % 2], 2, DAYS[1], seed)
+            books.seal()
+        done.set()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    verified = 0
+    reader = Books(books.folder, books.site, seed=10_000)
+    while not done.is_set() or verified < 3:
+        assert verify(reader.open(), strict=False).findings == []
+        verified += 1
+    worker.join()
+    assert verify(reader.open(), strict=True).findings == []

@@ -1,6 +1,7 @@
 """Whatever is done to a sealed ledger behind fielded's back is found, and named: table, file and row."""
 
 import json
+import random
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,13 +16,13 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from deltalake import DeltaTable
-from sealed_books import DAYS, JOURNALS, Books, elsewhere, make_books
 
 from fielded.decisions.chain import link, row_digests, start_of
 from fielded.decisions.checkpoints import parse
 from fielded.decisions.merkle import Tree, leaf_hash
 from fielded.decisions.seals import Broken
 from fielded.world.keys import FileSigner, sign_checkpoint
+from sealed_books import DAYS, JOURNALS, Books, elsewhere, make_books
 
 BATCH = f"scored_date={DAYS[0]}/run-a-00000.parquet"
 LIVE = f"scored_date={DAYS[0]}/journal-1111-21-00000.parquet"
@@ -471,6 +472,74 @@ class TestLog:
         only_about(findings, BATCH, "")
 
 
+class TestAnything:
+    """Whatever happens to a byte, verifying ends with findings, not with an error."""
+
+    @pytest.mark.parametrize("seed", range(40))
+    def test_a_damaged_file_anywhere_is_found(self, books: Books, seed: int) -> None:
+        chance = random.Random(seed)
+        folders = [books.table(name) for name in ("predictions", "quarantine", "events")]
+        paths = sorted(
+            path for folder in folders for path in folder.rglob("*") if path.suffix in (".parquet", ".json")
+        )
+        paths += sorted(books.table("seals").rglob("*.parquet"))
+        path = chance.choice(paths)
+        octets = bytearray(path.read_bytes())
+        how = chance.choice(["flip", "flip", "flip", "cut", "grow", "delete", "blank"])
+        if how == "flip":
+            octets[chance.randrange(len(octets))] ^= 1 << chance.randrange(8)
+        elif how == "cut":
+            del octets[chance.randrange(len(octets)) :]
+        elif how == "grow":
+            octets += b" "
+        elif how == "blank":
+            start = chance.randrange(len(octets))
+            octets[start : start + 100] = bytes(min(100, len(octets) - start))
+        path.write_bytes(octets)
+        if how == "delete":
+            path.unlink()
+        findings = found(books)
+        place = path.relative_to(books.table("seals").parent).as_posix().partition("/")
+        assert any(one.file == place[2] or one.table == place[0] for one in findings), (path, how, findings)
+
+    @pytest.mark.parametrize("seed", range(10))
+    def test_a_damaged_log_of_the_seals_breaks_nothing_off(self, books: Books, seed: int) -> None:
+        chance = random.Random(seed)
+        path = books.log("seals", chance.randrange(books.last("seals") + 1))
+        octets = bytearray(path.read_bytes())
+        octets[chance.randrange(len(octets))] ^= 1 << chance.randrange(8)
+        path.write_bytes(octets)
+        assert books.verify().tables["predictions"]["files"] in (
+            0,
+            9,
+        )  # without its leaves nothing is known of them
+
+    @pytest.mark.parametrize("table", ["predictions", "quarantine", "events"])
+    def test_a_table_that_is_gone(self, books: Books, table: str) -> None:
+        shutil.rmtree(books.table(table))
+        named(found(books), 6, table)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda rows: rows.drop_columns(["scored_at"]),
+            lambda rows: rows.set_column(0, "request_id", pa.array(range(rows.num_rows))),
+            lambda rows: rows.drop_columns(rows.column_names[-1]).append_column("chain", rows.column("score")),
+            lambda rows: rows.drop_columns(rows.column_names[-2]).append_column("journal", rows.column("score")),
+            lambda _: pa.table({"x": [1]}),
+        ],
+        ids=["without a column", "another type", "another last type", "another last type but one", "other rows"],
+    )  # fmt: skip
+    @pytest.mark.parametrize("file", [BATCH, LIVE])
+    def test_columns_that_are_not_those_that_were_written(
+        self, books: Books, file: str, change: Callable[[pa.Table], pa.Table]
+    ) -> None:
+        books.rewrite("predictions", file, change)
+        findings = found(books)
+        named(findings, 10, "predictions", file)
+        only_about(findings, file)
+
+
 class TestSeals:
     def seals(self, books: Books, tree: str, kind: str, place: int) -> tuple[str, int]:
         """The file and row (from 0) of the `seals` table that has a leaf or a checkpoint."""
@@ -544,7 +613,7 @@ class TestSeals:
         self.edit(books, "predictions", "checkpoint", 4, body=other)
         findings = found(books)
         named(findings, 1, "seals", "checkpoint 4 of predictions")
-        only_about(findings, "checkpoint 4 of predictions")
+        only_about(findings, "checkpoint 4 of predictions", file)
 
     def test_an_edited_time_beside_the_note(self, books: Books) -> None:
         file, number = self.seals(books, "predictions", "checkpoint", 4)

@@ -4,7 +4,7 @@ The rules and their numbers are in `decisions.seal_rules`; here is what they are
 threads, one row group in memory at a time.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -25,6 +25,7 @@ from fielded.decisions.seal_rules import (
 from fielded.decisions.seals import Broken, LogEntry, SealedFile
 from fielded.services.seal import LedgerBooks, table_folders, table_id
 from fielded.services.verify_files import LedgerFiles, check_files
+from fielded.words.digests import file_sha256
 from fielded.words.errors import Refused, Unreachable
 from fielded.world.changed_files import Reference
 from fielded.world.checkpoint_copies import Copy, read_copies
@@ -140,7 +141,9 @@ def verify(
 
 def _read_seals(seals: Seals, report: Report) -> Stored:
     """Leaves and checkpoints as they are stored, and whether readers see them as the table's log has them."""
-    report.findings += compare_views(SEALS, seals.folder, _read_log(seals.folder).replay)
+    log = _read_log(seals.folder)
+    report.findings += compare_views(SEALS, seals.folder, log.replay)
+    report.findings += _changed_since_commit(seals.folder, log)
     try:
         stored = seals.stored()
     except Unreachable as error:
@@ -151,6 +154,20 @@ def _read_seals(seals: Seals, report: Report) -> Stored:
         for name in stored.unreadable
     ]
     return stored
+
+
+def _changed_since_commit(folder: Path, log: _Log) -> Iterator[Broken]:
+    """Data files of the `seals` table that are not as their commits recorded them (rule 2).
+
+    What the leaves and checkpoints in them say is checked by itself; this names the file.
+    """
+    entries = (entry for entry in log.entries.values() if isinstance(entry, LogEntry))
+    for path, recorded in (item for entry in entries for item in entry.recorded.items()):
+        if (folder / path).is_file():
+            sha256 = file_sha256(folder / path)
+            if sha256 != recorded["sha256"]:
+                got, expected = f"SHA-256 {sha256}", f"SHA-256 {recorded['sha256']}"
+                yield Broken(rule=2, table=SEALS, file=path, got=got, expected=expected)
 
 
 def _read_log(folder: Path) -> _Log:
@@ -242,7 +259,8 @@ def _check_unsealed(books: LedgerBooks, table: _Table, report: Report, *, strict
         age = timedelta(seconds=max(0.0, now - entry.unix_ms / 1000))
         if strict or age > _YOUNG:
             got = f"version {version}, not sealed"
-            report.findings.append(Broken(rule=9, table=table.name, file=name, got=got, expected="a seal over it"))
+            expected = "a seal over it (`fielded audit seal`)"
+            report.findings.append(Broken(rule=9, table=table.name, file=name, got=got, expected=expected))
         else:
             report.notes.append(f"{table.name}: version {version} is not sealed yet")
 

@@ -222,7 +222,7 @@ class _Checking:
             if digest is None and file.chain is None and not has_journaled_rows(footer):
                 return
             rows = read_journaled_rows(path, result.task.day or None, digest)
-        except (OSError, pa.ArrowException, ValueError) as error:
+        except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
             if file not in result.changed:  # of those it is told already
                 got = f"rows that cannot be read ({type(error).__name__})"
                 result.broken.append(Broken(rule=13, table=name, file=file.path, got=got, expected="rows"))

@@ -54,10 +54,14 @@ def look_into(table: str, folder: Path, file: SealedFile, references: Sequence[R
     if damaged or _ID not in footer.schema.to_arrow_schema().names:
         return broken
     names = [name for name in (_ID, *_COMPARED) if name in footer.schema.to_arrow_schema().names]
-    rows = pq.read_table(path, columns=names, partitioning=None)
-    broken += _limited(where, list(_out_of_place(where, rows)))
-    for reference in references:
-        broken += _limited(where, list(_differing(where, rows, reference)))
+    try:
+        rows = pq.read_table(path, columns=names, partitioning=None)
+        broken += _limited(where, list(_out_of_place(where, rows)))
+        for reference in references:
+            broken += _limited(where, list(_differing(where, rows, reference)))
+    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
+        got = f"rows that cannot be compared ({type(error).__name__})"
+        broken.append(Broken(**where, got=got, expected="columns as they were written"))
     return broken
 
 

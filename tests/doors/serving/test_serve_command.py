@@ -12,11 +12,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from served import ROW
 
@@ -54,8 +58,9 @@ class Command:
         raise AssertionError(f"no {event} in {self.lines}")
 
     def client(self) -> httpx.Client:
-        url = self.wait_for("listening")["url"]
-        return httpx.Client(base_url=url, headers={"authorization": f"Bearer {TOKEN}"}, timeout=30, verify=False)
+        url, headers = self.wait_for("listening")["url"], {"authorization": f"Bearer {TOKEN}"}
+        # One of these servers has a certificate that it signed itself.
+        return httpx.Client(base_url=url, headers=headers, timeout=30, verify=False)  # noqa: S501
 
     def ended(self) -> int:
         code = self.process.wait(60)
@@ -207,19 +212,13 @@ def test_tls_is_spoken_where_the_site_has_a_certificate(world: World, tmp_path: 
 
 
 def self_signed(folder: Path) -> tuple[Path, Path]:
-    import datetime as dt
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = dt.datetime.now(dt.UTC)
+    now = datetime.now(UTC)
     made = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
         .sign(key, hashes.SHA256())
     )
     (folder / "tls.pem").write_bytes(made.public_bytes(Encoding.PEM))
@@ -235,15 +234,15 @@ def run(world: World, site: str, *options: str) -> subprocess.CompletedProcess[s
 
 
 def test_what_cannot_be_served_is_told_before_anything_starts(world: World, tmp_path: Path) -> None:
-    token = "identity: {development_token: env:SERVE_TOKEN}"
+    known = "identity: {development_token: env:SERVE_TOKEN}"
     nobody = run(world, "api: {workers: 1}")
     assert (nobody.returncode, "identity" in nobody.stderr) == (2, True)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        busy = run(world, token, "--port", str(port))
+        busy = run(world, known, "--port", str(port))
     assert (busy.returncode, f"127.0.0.1:{port}" in busy.stderr) == (3, True)
     (tmp_path / "x.pem").write_text("no key")
-    tls = run(world, f"{token}\napi: {{tls_certificate: {tmp_path}/x.pem, tls_key: {tmp_path}/x.pem}}")
+    tls = run(world, f"{known}\napi: {{tls_certificate: {tmp_path}/x.pem, tls_key: {tmp_path}/x.pem}}")
     assert (tls.returncode, "api.tls_certificate" in tls.stderr) == (2, True)
     for result in (nobody, busy, tls):
         assert "Traceback" not in result.stderr + result.stdout

@@ -1,7 +1,6 @@
 import io
 import json
 import logging
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,11 +62,9 @@ def test_a_caller_s_name_cannot_break_a_line() -> None:
 )
 def test_a_library_s_message_is_written_without_its_values(name: str, shown: str | None) -> None:
     stream = io.StringIO()
-    try:
-        raise ValueError("MARK")
-    except ValueError:
-        fault = sys.exc_info()
-    record = logging.LogRecord(name, logging.WARNING, "file", 1, "unknown category %s", ("MARK",), fault)
+    record = logging.LogRecord(
+        name, logging.WARNING, "file", 1, "unknown category %s", ("MARK",), (ValueError, ValueError("MARK"), None)
+    )
     with logging_to(stream) as logs:
         logs.record(record)
     (line,) = lines(stream)

@@ -55,7 +55,7 @@ def near(rule: Feature) -> st.SearchStrategy[Any]:
 
 
 def accepted_by_batch(rule: Feature, value: Any) -> Any:
-    """What `decisions.rules` makes of a value in a column of the type that JSON gives it; `...` where it refuses."""
+    """What `decisions.rules` makes of a value in a column of the type JSON gives it; `...` where it refuses."""
     # Whole numbers above the signed ones have a column type of their own; beyond 64 bits there is none.
     unsigned = isinstance(value, int) and value >= 2**63
     kind = ARROW_TYPES[rule.type] if value is None else pa.uint64() if unsigned else None

@@ -143,7 +143,7 @@ def _check_tls(certificate: Path, key: Path | None) -> None:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as error:
         raise WrongUse(
-            f"api.tls_certificate, api.tls_key: got files that cannot be used ({type(error).__name__}), expected a "
+            f"api.tls_certificate, api.tls_key: got files that are of no use ({type(error).__name__}), expected a "
             "certificate chain and its key without a password, both in PEM. Mount them, or correct the paths"
         ) from None
 

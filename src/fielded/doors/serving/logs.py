@@ -154,3 +154,9 @@ def take_over_logging(logs: Logs) -> None:
     for name in _TRUSTED:
         logging.getLogger(name).setLevel(logging.INFO)
     logging.getLogger("uvicorn.access").propagate = False  # it writes paths and queries as they were sent
+
+
+def let_go_of_logging() -> None:
+    """Undo `take_over_logging`: its handler would outlive the interpreter's modules and keep them all."""
+    logging.captureWarnings(capture=False)
+    logging.getLogger().handlers.clear()

@@ -10,7 +10,7 @@ from pathlib import Path
 from fielded.definition.loading import load_deployment
 from fielded.definition.site import load_site
 from fielded.doors.serving.app import Application, build_app
-from fielded.doors.serving.logs import LineWriter, Logs, take_over_logging
+from fielded.doors.serving.logs import LineWriter, Logs, let_go_of_logging, take_over_logging
 from fielded.services.score_live import Settled
 from fielded.services.serve import Live, open_live
 from fielded.world.identity import open_authenticator, operating_system_user
@@ -36,6 +36,7 @@ def create() -> Application:
     atexit.register(writer.close)
     logs = Logs(writer, now)
     take_over_logging(logs)
+    atexit.register(let_go_of_logging)
     deployment = load_deployment(Path(os.environ.get(DEPLOYMENT, ".")))
     site = load_site(os.environ, Path.cwd())
 

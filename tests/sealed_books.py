@@ -3,7 +3,7 @@
 import json
 import random
 import shutil
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -263,6 +263,3 @@ def elsewhere(books: Books, to: Path) -> Path:
     shutil.copytree(books.folder / "copies", to)
     shutil.rmtree(books.folder / "copies")
     return to
-
-
-__all__ = ["DAYS", "JOURNALS", "Books", "elsewhere", "make_books", "replace"]
