@@ -33,8 +33,8 @@ flights: $(STAMP)           ## the whole of October 2013, day by day
 	$(BIN)/python examples/flight_delay/run.py --docs
 
 chaos: $(STAMP) system       ## 100 kills of batch runs, 200 of workers and drains, 10,000 requests made up by schemathesis
-	FIELDED_CHAOS_KILLS=100 FIELDED_CHAOS_LIVE_KILLS=200 $(BIN)/python -m pytest tests/chaos -s
-	FIELDED_CHAOS_CASES=10000 $(BIN)/python -m pytest tests/doors/serving -k schemathesis -s
+	CHAOS_KILLS=100 CHAOS_LIVE_KILLS=200 $(BIN)/python -m pytest tests/chaos -s
+	CHAOS_CASES=10000 $(BIN)/python -m pytest tests/doors/serving -k schemathesis -s
 
 bench: $(VENV)/.bench $(PEERS:%=$(BENCH_HOME)/%/.installed)
 	$(BIN)/python bench/run.py --write

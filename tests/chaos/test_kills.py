@@ -20,7 +20,7 @@ import pytest
 from conftest import DAY, World, make_orders
 from fielded.world.delta_reading import dataset_of
 
-KILLS = int(os.environ.get("FIELDED_CHAOS_KILLS", "4"))
+KILLS = int(os.environ.get("CHAOS_KILLS", "4"))
 ROWS = 6000
 
 # The command line itself; only a line is printed once its imports are done, so that no kill is spent on them.
@@ -86,7 +86,7 @@ def check_day(world: World, day: object) -> None:
 
 @pytest.mark.chaos
 def test_killed_at_random_moments_nothing_is_lost_doubled_or_half_published(world: World) -> None:
-    seed = int(os.environ.get("FIELDED_CHAOS_SEED", str(random.SystemRandom().randrange(10**9))))
+    seed = int(os.environ.get("CHAOS_SEED", str(random.SystemRandom().randrange(10**9))))
     print(f"seed {seed}")
     chance = random.Random(seed)
     orders = make_orders(ROWS).to_pydict()

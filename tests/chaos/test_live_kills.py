@@ -26,7 +26,7 @@ from books import PREDICTIONS, bits, read
 from conftest import World
 from fielded.services.verify import verify
 
-KILLS = int(os.environ.get("FIELDED_CHAOS_LIVE_KILLS", "4"))
+KILLS = int(os.environ.get("CHAOS_LIVE_KILLS", "4"))
 CALLERS = 16
 TOKEN = "token-of-a-development-site"  # noqa: S105 - only this test's server takes it
 
@@ -175,7 +175,7 @@ def compare(world: World, attempts: list[Attempt]) -> str:
 
 @pytest.mark.chaos
 def test_workers_and_drains_killed_under_load(world: World, tmp_path: Path) -> None:
-    seed = int(os.environ.get("FIELDED_CHAOS_SEED", str(random.SystemRandom().randrange(10**9))))
+    seed = int(os.environ.get("CHAOS_SEED", str(random.SystemRandom().randrange(10**9))))
     print(f"seed {seed}")
     chance = random.Random(seed)
     server = Server(world, tmp_path / "serve.log")

@@ -35,7 +35,7 @@ def test_the_environment_stands_above_the_file_and_the_file_above_the_default(tm
 
 
 def test_what_is_not_of_fielded_is_not_looked_at(tmp_path: Path) -> None:
-    others = {"WORKERS": "9", "XFIELDED_WORKERS": "9", "FIELDED_DEPLOYMENT": "d", "FIELDED_CHAOS_KILLS": "3"}
+    others = {"WORKERS": "9", "XFIELDED_WORKERS": "9", "FIELDED_DEPLOYMENT": "d", "CHAOS_KILLS": "3"}
     assert load_site(others, tmp_path) == load_site({}, tmp_path)
 
 

@@ -296,3 +296,26 @@ def test_any_place_of_keys_is_taken_or_refused(place: str) -> None:
         assert (
             oidc.jwks.startswith(("https://", "file:")) or "//127.0.0.1" in oidc.jwks or "localhost" in oidc.jwks
         )
+
+
+def test_variables_that_kubernetes_makes_for_a_service_are_none_of_ours(tmp_path: Path) -> None:
+    made = {
+        "FIELDED_SERVICE_HOST": "10.0.0.1",
+        "FIELDED_SERVICE_PORT": "8443",
+        "FIELDED_SERVICE_PORT_HTTPS": "8443",
+        "FIELDED_PORT": "tcp://10.0.0.1:8443",
+        "FIELDED_PORT_8443_TCP": "tcp://10.0.0.1:8443",
+        "FIELDED_PORT_8443_TCP_ADDR": "10.0.0.1",
+        "FIELDED_API_SERVICE_HOST": "10.0.0.2",
+    }
+    assert load_site(made, tmp_path) == load_site({}, tmp_path)
+    with pytest.raises(DefinitionError, match="FIELDED_ROOTS"):
+        load_site({**made, "FIELDED_ROOTS": "x"}, tmp_path)
+
+
+def test_a_variable_that_the_site_refers_to_is_not_taken_for_a_field(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text('identity: {development_token: "env:FIELDED_TOKEN"}\n')
+    site = load_site({"FIELDED_TOKEN": "sixteen characters"}, tmp_path)
+    assert site.identity.development_token == "env:FIELDED_TOKEN"
+    with pytest.raises(DefinitionError, match="FIELDED_TOKENS"):
+        load_site({"FIELDED_TOKENS": "sixteen characters"}, tmp_path)

@@ -1,9 +1,11 @@
 """From journal to ledger: exactly once, in order, and only what was answered."""
 
 import json
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 
 from books import PREDICTIONS, read
 from conftest import World
+from fielded.decisions.chain import link, row_digests
 from fielded.services import drain as drain_module
 from fielded.services.audit import Books, show
 from fielded.services.drain import drain
@@ -20,6 +23,7 @@ from fielded.services.score_day import score_day
 from fielded.services.serve import open_live
 from fielded.services.verify import verify
 from fielded.words.errors import Refused
+from fielded.world.journal import Journal
 from fielded.world.workplace import Workplace, open_workplace
 from live import ROW, ask, request, serving
 
@@ -220,6 +224,62 @@ def test_a_journal_that_was_changed_is_not_drained_and_the_row_is_named(world: W
     assert f"row {first_wrong}:" in str(failure)
     assert live_rows(world) == []
     assert drain(world.open()).rows == 6, "nothing was trimmed: the untouched journal still drains"
+
+
+def test_one_damaged_journal_does_not_keep_the_others_from_the_ledger(world: World) -> None:
+    with serving(world) as (one, told_one), serving(world) as (two, told_two):
+        ask(one.scoring, told_one, [request("a"), request("b")])
+        ask(two.scoring, told_two, [request("c")])
+        damaged = told_one.of("a").journal
+    (file,) = [
+        path
+        for path in Path(world.site.journal_url.removeprefix("sqlite:///")).rglob("journal-*.sqlite")
+        if damaged.encode() in path.read_bytes()
+    ]
+    with closing(sqlite3.connect(file)) as connection, connection:
+        octets, first = connection.execute("SELECT rows, first FROM entries ORDER BY first").fetchone()
+        flipped = octets[:40] + bytes([octets[40] ^ 1]) + octets[41:]
+        connection.execute("UPDATE entries SET rows = ? WHERE first = ?", (flipped, first))
+    drained = drain(world.open())
+    assert (drained.rows, list(drained.failures)) == (1, [damaged])
+    assert [row["subject"] for row in live_rows(world)] == ["c-0"]
+    assert verify(world.open(), strict=True).findings == [], "what was committed is sealed"
+
+
+def test_a_journal_put_back_and_written_to_up_to_the_same_number_is_refused(world: World) -> None:
+    answered(world, 2, rows=1)
+    folder = Path(world.site.journal_url.removeprefix("sqlite:///"))
+    copy = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    answered(world, 3, rows=1)
+    drain(world.open())
+    for path in [path for path in folder.rglob("*") if path.is_file()]:
+        path.unlink()
+    for path, octets in copy.items():
+        path.write_bytes(octets)
+    workplace = world.open()
+    journal = workplace.journals.claim(workplace.ledger.identity())
+    rows = forged(journal, 3)
+    journal.append(rows)
+    journal.close()
+    drained = drain(world.open())
+    assert "another row 5" in str(next(iter(drained.failures.values())))
+    (backlog,) = world.open().journals.backlogs()
+    assert backlog.rows == 5, "nothing was trimmed"
+
+
+def forged(journal: Journal, count: int) -> pa.RecordBatch:
+    """Rows that go on from where a journal stands."""
+    first = journal.end.sequence + 1
+    rows = pa.record_batch(
+        {
+            "request_id": [f"forged-{number}" for number in range(count)],
+            "scored_at": pa.array([datetime(2026, 3, 2, tzinfo=UTC)] * count, pa.timestamp("us", "UTC")),
+            "journal": [journal.id] * count,
+            "journal_sequence": pa.array(range(first, first + count), pa.int64()),
+        }
+    )
+    heads = link(journal.end.head, row_digests(rows))
+    return rows.append_column("chain", pa.array([head.hex() for head in heads]))
 
 
 def test_an_older_copy_of_a_journal_is_refused(world: World) -> None:

@@ -1,21 +1,26 @@
 """Live scores: answered only once durable, together where they come together, each failing for itself."""
 
 import threading
+from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from books import bits
-from live import ROW, ask, request, serving
 
+from books import bits
 from conftest import Spare, World
 from fielded.decisions.chain import link, row_digests, start_of
+from fielded.services.approve import approve
 from fielded.services.audit import Books, find_subject, show
 from fielded.services.replay import replay
 from fielded.services.score_live import Busy, LiveAnswer
-from fielded.words.errors import Refused
+from fielded.words.errors import NotApproved, Refused
 from fielded.world.journal import End, JournalDown
+from fielded.world.registry import RegisteredVersion
+from fielded.world.workplace import open_workplace
+from live import ROW, ask, request, serving
 
 
 def books(world: World) -> Books:
@@ -181,7 +186,7 @@ def test_stop_answers_what_was_submitted_and_takes_no_more(world: World) -> None
     with serving(world) as (live, told):
         for number in range(50):
             live.scoring.submit(request(number))
-        live.scoring.stop()
+        live.scoring.finish()
         assert len(told.settled) == 50
         assert all(isinstance(outcome, LiveAnswer) for _, outcome in told.settled)
         with pytest.raises(Busy):
@@ -252,6 +257,91 @@ def test_a_new_version_that_cannot_be_used_leaves_the_old_one(spare: Spare) -> N
             live.follow_once()
         ask(live.scoring, told, [request("still")])
         assert told.of("still").model_version == "2"
+
+
+def test_a_version_that_was_refused_is_not_fetched_again_at_once(spare: Spare) -> None:
+    times = iter(datetime(2026, 3, 2, tzinfo=UTC) + timedelta(seconds=number) for number in range(10**6))
+    one = spare.open()
+    workplace = open_workplace(
+        one.deployment, spare.site, user="os:server", clock=lambda: next(times), random_bytes=one.random_bytes
+    )
+    with serving(spare, workplace) as (live, _):
+        tries: list[str] = []
+        get = live._scorers.get
+
+        def counted(model: RegisteredVersion, sha256: str) -> object:
+            tries.append(model.version)
+            if len(tries) < 3:
+                raise Refused("no model today")
+            return get(model, sha256)
+
+        live._scorers.get = counted
+        spare.store.client.set_registered_model_alias(spare.model, "production", "1")
+        looks = 0
+        while live.scoring.scorer.model_version != "1":
+            looks += 1
+            assert looks < 400
+            with suppress(Refused):
+                live.follow_once()
+    assert tries == ["1", "1", "1"]
+    assert looks > 60, "between two tries there is a minute of looks that only tell again"
+
+
+def test_scores_are_withheld_while_the_approval_of_their_model_is_withdrawn(spare: Spare) -> None:
+    with serving(spare) as (live, told):
+        ask(live.scoring, told, [request("before")])
+        spare.open().record("approval_withdrawn", f"model {spare.model} version 2", {"reason": "a test"})
+        with pytest.raises(NotApproved):
+            live.follow_once()
+        with pytest.raises(Busy):
+            live.scoring.submit(request("meanwhile"))
+        with pytest.raises(NotApproved):
+            live.scoring.probe()
+        approve(spare.open(), "2")
+        assert live.follow_once() is None
+        live.scoring.probe()
+        ask(live.scoring, told, [request("after")])
+        assert told.of("after").model_version == "2"
+
+
+def test_a_model_that_ends_the_process_does_not(world: World) -> None:
+    with serving(world) as (live, told):
+        scorer = live.scoring.scorer
+
+        def leaving(_: pa.RecordBatch) -> object:
+            raise SystemExit(1)
+
+        live.scoring.swap(replace(scorer, predict=leaving))
+        ask(live.scoring, told, [request("first")])
+        assert not isinstance(told.of("first"), LiveAnswer)
+        live.scoring.swap(scorer)
+        ask(live.scoring, told, [request("second")])
+        assert isinstance(told.of("second"), LiveAnswer)
+        assert live.scoring.alive
+    assert not live.scoring.alive
+
+
+def test_rows_that_the_model_refuses_cost_no_flush_each(world: World) -> None:
+    with serving(world) as (live, told):
+        scorer, held = live.scoring.scorer, threading.Event()
+        flushes: list[int] = []
+        append = live.scoring._journal.append
+        live.scoring._journal.append = lambda rows: (flushes.append(rows.num_rows), append(rows))
+
+        def choosy(features: pa.RecordBatch) -> object:
+            held.wait(10)
+            if 13 in features.column("earlier").to_pylist():
+                raise ValueError
+            return scorer.predict(features)
+
+        live.scoring.swap(replace(scorer, predict=choosy))
+        for number in range(64):
+            live.scoring.submit(request(number, [(1.0, None, 13 if number % 2 else 3, 7, "hull")]))
+        held.set()
+        told.wait(64)
+        assert len(flushes) <= 3
+        assert sum(flushes) == 32
+        assert all(isinstance(told.of(n), Refused if n % 2 else LiveAnswer) for n in range(64))
 
 
 def forget_copies(world: World) -> None:

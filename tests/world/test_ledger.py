@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from deltalake.exceptions import DeltaError
 
-from conftest import NOWHERE
+from conftest import DEFINITION, NOWHERE, World
 from fielded.decisions.rows import predictions_schema, quarantine_schema
 from fielded.definition import Site
 from fielded.definition.deployment import Feature
@@ -255,3 +255,28 @@ def test_each_deployment_has_a_ledger_of_its_own(site: Site) -> None:
     record(one)
     assert two.events_of("day_scored") == []
     assert one.events == "ledger.overrun.events"
+
+
+def test_several_that_add_the_same_feature_at_once_all_see_it(world: World) -> None:
+    world.open().ledger.prepare(world.open().deployment)
+    wider = DEFINITION.replace("  kind:", "  crew:    {type: float, min: 0, nullable: true}\n  kind:")
+    (world.folder / "deployment.yaml").write_text(wider.replace("MODEL", world.model))
+    start = threading.Barrier(4)
+    faults: list[BaseException] = []
+
+    def run() -> None:
+        workplace = world.open()
+        start.wait()
+        try:
+            workplace.ledger.prepare(workplace.deployment)
+        except BaseException as fault:  # noqa: BLE001 - told to the test
+            faults.append(fault)
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    schema = pa.schema(world.open().tables.open("ledger.overrun.predictions").schema().to_arrow())
+    assert "crew" in [field.name for field in schema.field("features").type]

@@ -8,7 +8,9 @@ A row that breaks any rule is quarantined with all its reasons; every other row 
 2. the value can be read as the feature's type without loss;
 3. a missing value (null or NaN) only where the feature is nullable;
 4. a number is finite, at least `min`, at most `max`;
-5. a category is one of `values` where `unseen: quarantine` asks for it.
+5. a category is one of `values` where `unseen: quarantine` asks for it;
+6. a category has at most `CATEGORY_LENGTH` characters: a longer text is no category, and a stream of ever longer
+   ones would fill memory.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,6 +27,8 @@ ARROW_TYPES = {"float": pa.float64(), "int": pa.int64(), "category": pa.string()
 
 REASON = pa.struct([("field", pa.string()), ("got", pa.string()), ("expected", pa.string())])
 QUARANTINED = pa.schema([("subject", pa.string()), ("reasons", pa.list_(REASON))])
+
+CATEGORY_LENGTH = 1024  # characters (code points)
 
 _GOT_LENGTH = 100  # characters of an offending value that the quarantine table keeps
 
@@ -116,6 +120,9 @@ class Rules:
             yield from _found(name, pc.less(values, _bound(rule, rule.min)), raw, f"at least {rule.min:g}")
         if rule.max is not None:
             yield from _found(name, pc.greater(values, _bound(rule, rule.max)), raw, f"at most {rule.max:g}")
+        if rule.type == "category":
+            too_long = pc.greater(pc.utf8_length(values), CATEGORY_LENGTH)
+            yield from _found(name, too_long, raw, f"at most {CATEGORY_LENGTH} characters")
         if rule.unseen == "quarantine":
             unseen = pc.invert(pc.is_in(values, value_set=self._values[name]))
             unseen = pc.and_(unseen, pc.is_valid(values))

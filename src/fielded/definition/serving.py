@@ -76,6 +76,7 @@ class Oidc:
         roles: role here -> values of `roles_claim` that grant it.
         leeway_seconds: clock difference forgiven at `exp` and `nbf`.
         refresh_seconds: age after which the key set is read again.
+        keep_keys_seconds: age after which keys are believed no more, where the provider does not answer.
     """
 
     issuer: Text
@@ -87,6 +88,13 @@ class Oidc:
     roles: Grants = Field(default_factory=lambda: _frozen({role: (role,) for role in get_args(Role)}))
     leeway_seconds: Annotated[int, Field(ge=0, le=300)] = 30
     refresh_seconds: Annotated[int, Field(ge=1)] = 600
+    keep_keys_seconds: Annotated[int, Field(ge=60)] = 86_400
+
+    @model_validator(mode="after")
+    def _kept_until_they_are_read_again(self) -> "Oidc":
+        if self.keep_keys_seconds <= self.refresh_seconds:
+            raise ValueError("`keep_keys_seconds` above `refresh_seconds`")
+        return self
 
 
 @dataclass(frozen=True, kw_only=True, config=_CONFIG)
@@ -147,12 +155,14 @@ class Api:
         max_body_bytes: a larger request body is refused with 413.
         max_batch_rows: rows of one request, at most.
         max_in_flight: requests being answered at once in one worker; more are refused with 503.
+        max_waiting_rows: rows of requests being answered at once in one worker; more are refused with 503.
         max_group_rows: rows scored together, at most.
         rate_per_minute: requests of one identity in one worker; 0 is without limit.
         alias_seconds: between two looks at where the alias stands.
         drain_seconds: rows stay in the journal at most about this long.
         drain_rows: rows in a journal that are drained before that.
-        stop_seconds: how long requests that are being answered may take after SIGTERM.
+        stop_seconds: how long requests that are being answered may take after SIGTERM; closing the journal and a
+            last drain have as long again.
     """
 
     host: str = "127.0.0.1"
@@ -163,12 +173,19 @@ class Api:
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1 << 20
     max_batch_rows: Annotated[int, Field(ge=1, le=10_000)] = 500
     max_in_flight: Annotated[int, Field(ge=1)] = 512
+    max_waiting_rows: Annotated[int, Field(ge=1)] = 20_000
     max_group_rows: Annotated[int, Field(ge=1, le=65_536)] = 1024
     rate_per_minute: Annotated[int, Field(ge=0)] = 0
     alias_seconds: Annotated[float, Field(gt=0)] = 2.0
     drain_seconds: Annotated[float, Field(gt=0)] = 300.0
     drain_rows: Annotated[int, Field(ge=1)] = 100_000
     stop_seconds: Annotated[int, Field(ge=1)] = 30
+
+    @model_validator(mode="after")
+    def _a_whole_request_may_wait(self) -> "Api":
+        if self.max_waiting_rows < self.max_batch_rows:
+            raise ValueError("`max_waiting_rows` of at least `max_batch_rows`")
+        return self
 
     @model_validator(mode="after")
     def _key_beside_certificate(self) -> "Api":

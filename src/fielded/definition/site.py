@@ -5,7 +5,9 @@ default: everything under `.fielded/` in the folder the command runs in, no serv
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -71,6 +73,8 @@ class Site:
 _SITE = TypeAdapter(Site)
 
 _ONLY_IN_THE_FILE = frozenset({"identity", "api", "trusted_keys"})  # they have parts; a variable is one text
+_OF_A_SERVICE = re.compile(r"_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_(TCP|UDP|SCTP)\w*)$")
+_REFERENCE = re.compile(r"\benv:([A-Za-z_][A-Za-z0-9_]*)")
 _PATH_URIS = ("sqlite:///", "file://", "file:")
 _PATHS = (
     ("root",), ("artifact_root",), ("cache",), ("checkpoints",), ("journal_url",), ("signing_key",),
@@ -98,7 +102,7 @@ def load_site(environment: Mapping[str, str], folder: Path, file: Path | None = 
     source = read_yaml(path) if named or path.exists() else CommentedMap()
     base = path.parent.resolve() if source else folder.resolve()
     values = plain(source)
-    overrides, findings = _from_environment(environment)
+    overrides, findings = _from_environment(environment, set(_REFERENCE.findall(str(values))))
     values.update(overrides)
     embedded = folder.resolve() / ".fielded"
     values.setdefault("root", str(embedded / "tables"))
@@ -170,7 +174,12 @@ def _from_where_set(finding: Finding, overrides: Mapping[str, str]) -> Finding:
     return replace(finding, where="environment", field=f"{PREFIX}{finding.field.upper()}")
 
 
-def _from_environment(environment: Mapping[str, str]) -> tuple[dict[str, str], list[Finding]]:
+def _from_environment(
+    environment: Mapping[str, str], referred: AbstractSet[str]
+) -> tuple[dict[str, str], list[Finding]]:
+    """Fields set by variables. A variable that starts as ours do and is none is a finding, for it is most likely a
+    misspelt one; not so those that the site refers to, and those that Kubernetes makes for a Service of our name.
+    """
     known = set(Site.__dataclass_fields__) - _ONLY_IN_THE_FILE
     values, unknown = {}, []
     for variable, text in environment.items():
@@ -179,7 +188,7 @@ def _from_environment(environment: Mapping[str, str]) -> tuple[dict[str, str], l
             continue
         if field in known:
             values[field] = text
-        elif not field.startswith("chaos"):  # the chaos tests' own settings
+        elif variable not in referred and not _OF_A_SERVICE.search(variable):
             names = ", ".join(sorted(f"{PREFIX}{name.upper()}" for name in known))
             unknown.append(Finding("environment", variable, show(text, variable), f"one of {names}"))
     return values, unknown

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from fielded.decisions.rows import PARTITION
 from fielded.definition.site import Site
 from fielded.words.errors import WrongUse
 from fielded.words.identifiers import RandomBytes
@@ -63,8 +62,10 @@ def show(books: Books, request_id: str) -> Row:
 
 def _find(books: Books, column: str, value: str, on: date | None) -> list[Row]:
     # The journals first: a row that is drained meanwhile is then found twice, not missed.
-    live = [row for row in find_live_rows(books.journals, column, value) if on in (None, row[PARTITION])]
     table = books.tables.find(books.predictions)
+    ledger = "" if table is None else str(table.metadata().id)
+    live = find_live_rows(books.journals, column, value, on, ledger)
+    table = books.tables.find(books.predictions)  # at what it is by now
     return _newest_first(live, [] if table is None else find_rows(table, column, value, on))
 
 

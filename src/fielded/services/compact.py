@@ -12,6 +12,7 @@ cleans up (`deltalake.DeltaTable.vacuum`): time travel needs them, verifying doe
 may compact with their own `OPTIMIZE`: it is sealed in the same way, as long as that happens before a clean-up.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -92,6 +93,27 @@ def compact(books: LedgerBooks, day: date) -> list[Compacted]:
     if done:
         seal(books)
     return done
+
+
+def compact_past(books: LedgerBooks) -> list[Compacted]:
+    """Compact every past day that has many small files in a table of the ledger; see `compact`."""
+    today = books.clock().date()
+    names = ledger_tables(books.site, books.deployment.name)
+    counts: Counter[date] = Counter()
+    for name in (names.predictions, names.quarantine, names.events):
+        table = books.tables.find(name)
+        if table is None:
+            continue
+        (partition,) = table.metadata().partition_columns
+        actions = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all().to_pylist()
+        of_table = Counter(one[f"partition.{partition}"] for one in actions if one["size_bytes"] < SMALL)
+        counts |= of_table  # the table with the most small files decides
+    return [
+        done
+        for day, count in sorted(counts.items())
+        if day < today and count > FEW
+        for done in compact(books, day)
+    ]
 
 
 def _compact(books: LedgerBooks, name: str, table: DeltaTable, day: date) -> Iterator[Compacted]:

@@ -6,8 +6,11 @@ For each journal, from the row after the last one that the ledger holds:
    of place stops that journal's drain before anything is written;
 2. rows of one day are written to one data file and committed with the number of the last row as an application
    transaction: a drain that was killed, or runs twice at once, adds nothing twice;
-3. the new files are sealed;
+3. what was committed is sealed, whatever stopped the drain;
 4. only then the journal forgets the rows.
+
+Journals of another ledger (two sites may share a store) are left alone. A journal that cannot be drained is told
+and left as it is, and the others are drained; `put_aside` takes it out of use once somebody has looked at it.
 """
 
 from collections.abc import Iterator
@@ -19,13 +22,16 @@ import pyarrow.compute as pc
 
 from fielded.decisions.chain import link, row_digests, start_of
 from fielded.decisions.stretch import Stretch
+from fielded.services.journal_events import JOURNAL_PUT_ASIDE
 from fielded.services.seal import seal
 from fielded.words.errors import FieldedError, Refused
 from fielded.world.journal import Backlog, Journals
 from fielded.world.workplace import Workplace
 
-_GROUP_ROWS = 32_768  # rows of one row group
-_STRETCH_ROWS = 131_072  # rows of one data file, at most: they are held in memory, about 1 KiB each
+_GROUP_ROWS = 32_768  # rows of one row group, at most
+_GROUP_BYTES = 16 << 20
+_STRETCH_ROWS = 131_072  # rows of one data file, at most
+_STRETCH_BYTES = 128 << 20  # of rows in memory, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +67,7 @@ def drain(workplace: Workplace) -> Drained:
         workplace: the deployment at its site.
 
     Returns:
-        What was done. A journal whose chain is broken is left alone and told; the others are drained.
+        What was done. A journal whose chain is broken or whose bytes are damaged is left alone and told.
 
     Raises:
         Unreachable: a journal store or the tables cannot be reached.
@@ -70,23 +76,42 @@ def drain(workplace: Workplace) -> Drained:
     backlogs = [backlog for backlog in workplace.journals.backlogs() if backlog.rows]
     if backlogs:
         workplace.ledger.prepare(workplace.deployment)
+    elif workplace.tables.find(workplace.ledger.predictions) is None:
+        return Drained(rows=0, files=0, journals=0, failures={})
+    ours = [backlog for backlog in backlogs if backlog.ledger in ("", workplace.ledger.identity())]
     rows = files = 0
     failures: dict[str, FieldedError] = {}
-    through: dict[str, int] = {}
-    for backlog in backlogs:
-        try:
-            for stretch in _drain_one(workplace, backlog):
-                rows += stretch.last - stretch.first + 1
-                files += 1
-        except Refused as refusal:
-            failures[backlog.journal] = refusal
-        through[backlog.journal] = workplace.ledger.drained(backlog.journal)
-    if backlogs:
+    try:
+        for backlog in ours:
+            try:
+                for stretch in _drain_one(workplace, backlog):
+                    rows += stretch.last - stretch.first + 1
+                    files += 1
+            except Refused as refusal:
+                failures[backlog.journal] = refusal
+    finally:
         seal(workplace)
-    for journal, number in through.items():
-        if journal not in failures:
-            workplace.journals.trim(journal, number)
-    return Drained(rows=rows, files=files, journals=len(backlogs), failures=failures)
+    for backlog in ours:
+        if backlog.journal not in failures:
+            workplace.journals.trim(backlog.journal, workplace.ledger.drained(backlog.journal))
+    return Drained(rows=rows, files=files, journals=len(ours), failures=failures)
+
+
+def put_aside(workplace: Workplace, journal: str) -> str:
+    """Take a journal that cannot be drained out of use, on record; nothing of it is deleted.
+
+    Returns:
+        Where it is now.
+
+    Raises:
+        Refused: a process writes it.
+        Unreachable: no such journal, or the store does not answer.
+    """
+    place = workplace.journals.put_aside(journal)
+    reached = workplace.ledger.drained(journal)
+    workplace.record(JOURNAL_PUT_ASIDE, f"journal {journal}", {"place": place, "drained": reached})
+    seal(workplace)
+    return place
 
 
 def _drain_one(workplace: Workplace, backlog: Backlog) -> Iterator[Stretch]:
@@ -99,6 +124,11 @@ def _drain_one(workplace: Workplace, backlog: Backlog) -> Iterator[Stretch]:
             "the ledger holds. An older copy was put in its place: keep it, and start the API with a new journal"
         )
     head = workplace.ledger.drained_head(journal, reached) if reached else start_of(journal)
+    if backlog.end.sequence == reached and backlog.end.head != head:
+        raise Refused(
+            f"journal {journal}: got another row {reached} than the ledger holds, expected the same. An older "
+            "copy was put in its place and written to: keep it, and look at its last rows"
+        )
     for parts in _stretches(_checked(workplace.journals, journal, reached, head)):
         stretch = _commit(workplace, journal, parts)
         if stretch is None:  # another drain was first: it has these rows, and goes on
@@ -136,26 +166,31 @@ def _checked(journals: Journals, journal: str, after: int, head: bytes) -> Itera
 def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """The journal's many small batches as few large ones; a new one where the columns change."""
     held: list[pa.RecordBatch] = []
-    count = 0
+    count = size = 0
     for batch in batches:
-        if held and (count + batch.num_rows > _GROUP_ROWS or not batch.schema.equals(held[0].schema)):
+        full = count + batch.num_rows > _GROUP_ROWS or size + batch.nbytes > _GROUP_BYTES
+        if held and (full or not batch.schema.equals(held[0].schema)):
             yield _one(held)
-            held, count = [], 0
+            held, count, size = [], 0, 0
         held.append(batch)
         count += batch.num_rows
+        size += batch.nbytes
     if held:
         yield _one(held)
 
 
 def _one(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    return pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
+    (batch,) = pa.Table.from_batches(batches).combine_chunks().to_batches()  # one: far below 2 GiB of text
+    return batch
 
 
 def _stretches(parts: Iterator[_Part]) -> Iterator[list[_Part]]:
     """Parts that go to one file: of one day and one set of columns, not too many."""
     held: list[_Part] = []
     for part in parts:
-        full = sum(item.rows.num_rows for item in held) + part.rows.num_rows > _STRETCH_ROWS
+        together = [*held, part]
+        full = sum(item.rows.num_rows for item in together) > _STRETCH_ROWS
+        full |= sum(item.rows.nbytes for item in together) > _STRETCH_BYTES
         if held and (full or part.day != held[0].day or not part.rows.schema.equals(held[0].rows.schema)):
             yield held
             held = []

@@ -19,7 +19,7 @@ scored, never less than what was told.
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -91,6 +91,8 @@ class LiveAnswer:
         scored_at: UTC.
         journal: id of the journal that holds the rows.
         first_sequence: number in it of the first row.
+        chains: head of the journal's chain after each row, hexadecimal: whoever keeps one can prove later that the
+            row was not dropped or changed on its way to the ledger.
     """
 
     request_ids: Sequence[str]
@@ -103,6 +105,7 @@ class LiveAnswer:
     scored_at: datetime
     journal: str
     first_sequence: int
+    chains: Sequence[str]
 
 
 Settled = Sequence[tuple[LiveRequest, LiveAnswer | FieldedError]]
@@ -150,6 +153,7 @@ class LiveScoring:
         self._waiting: deque[LiveRequest | _Probe] = deque()
         self._wake = threading.Condition()
         self._stopping = False
+        self._withheld: FieldedError | None = None
         self._thread = threading.Thread(target=self._run, name="fielded-live", daemon=True)
 
     @property
@@ -157,20 +161,39 @@ class LiveScoring:
         """What scores now."""
         return self._rows.scorer
 
+    @property
+    def alive(self) -> bool:
+        """Whether requests are being scored. False before `start`, after `stop`, and if the thread was ended by
+        something that no code of ours can outlive.
+        """
+        return self._thread.is_alive()
+
     def start(self) -> None:
         """Begin to score."""
         self._thread.start()
 
+    @property
+    def withheld(self) -> FieldedError | None:
+        """Why no scores are given, though they could be made; None where they are given."""
+        return self._withheld
+
+    def withhold(self, reason: FieldedError) -> None:
+        """Give no more scores until `swap`."""
+        self._withheld = reason
+
     def swap(self, scorer: Scorer) -> None:
         """Let the next group be scored by `scorer`; the one under way ends with the old."""
         self._rows = LiveRows(scorer, self._journal.id)
+        self._withheld = None
 
     def submit(self, request: LiveRequest) -> None:
         """Queue a request; never blocks. `settle` is told what became of it.
 
         Raises:
-            Busy: the service is stopping.
+            Busy: the service is stopping, or its scores are withheld.
         """
+        if self._withheld is not None:
+            raise Busy("service: got a request while the approval of its model is withdrawn, expected none")
         self._put(request)
 
     def probe(self) -> None:
@@ -178,7 +201,10 @@ class LiveScoring:
 
         Raises:
             JournalDown: it could not, or did not come to it.
+            FieldedError: scores are withheld.
         """
+        if self._withheld is not None:
+            raise self._withheld
         probe = _Probe(threading.Event(), [])
         self._put(probe)
         if not probe.done.wait(_PROBE_SECONDS):
@@ -186,13 +212,17 @@ class LiveScoring:
         if probe.failures:
             raise probe.failures[0]
 
-    def stop(self) -> None:
-        """Settle all that was submitted, then let the journal go."""
+    def finish(self) -> None:
+        """Take no more requests, and settle all that was submitted."""
         with self._wake:
             self._stopping = True
             self._wake.notify()
         if self._thread.ident is not None:
             self._thread.join()
+
+    def stop(self) -> None:
+        """`finish`, then let the journal go."""
+        self.finish()
         self._journal.close()
 
     def _put(self, item: LiveRequest | _Probe) -> None:
@@ -232,25 +262,42 @@ class LiveScoring:
             self._journal.probe()
         except FieldedError as error:
             probe.failures.append(error)
-        except Exception as error:  # noqa: BLE001 - the thread that scores must outlive any fault
+        except BaseException as error:  # noqa: BLE001 - the thread that scores must outlive any fault
             probe.failures.append(_unexpected(error))
         finally:
             probe.done.set()
 
     def _answer(self, requests: list[LiveRequest]) -> Settled:
-        """Score and journal a group; where that is refused, its halves, down to the request at fault."""
+        """Score and journal a group. Where the model refuses it, the requests at fault are found first, without
+        the journal, by halving; the others go together, in one flush.
+        """
         try:
-            return self._score(requests)
-        except Refused as refusal:
-            if len(requests) == 1:
-                return [(requests[0], refusal)]
-            half = len(requests) // 2  # of n requests with one bad, few are scored again
-            return [*self._answer(requests[:half]), *self._answer(requests[half:])]
+            try:
+                return self._score(requests)
+            except Refused as refusal:
+                if len(requests) == 1:
+                    return [(requests[0], refusal)]
+            refused = dict(self._at_fault(requests, 0))
+            rest = [request for place, request in enumerate(requests) if place not in refused]
+            settled = self._score(rest) if rest else []
+            return [*settled, *((requests[place], refusal) for place, refusal in refused.items())]
         except FieldedError as error:
             return [(request, error) for request in requests]
-        except Exception as error:  # noqa: BLE001 - see above; its text may hold a row's values
+        except BaseException as error:  # noqa: BLE001 - also a model's SystemExit; its text may hold a row's values
             unexpected = _unexpected(error)
             return [(request, unexpected) for request in requests]
+
+    def _at_fault(self, requests: list[LiveRequest], start: int) -> Iterator[tuple[int, Refused]]:
+        """Place, from `start`, and refusal of each request that the model does not take by itself."""
+        try:
+            self._rows.scorer.score(self._asked(requests).features)
+        except Refused as refusal:
+            if len(requests) == 1:
+                yield start, refusal
+                return
+            half = len(requests) // 2
+            yield from self._at_fault(requests[:half], start)
+            yield from self._at_fault(requests[half:], start + half)
 
     def _score(self, requests: list[LiveRequest]) -> Settled:
         make, end, scored_at = self._rows, self._journal.end, self._clock().astimezone(UTC)
@@ -282,6 +329,7 @@ def _answers(
 ) -> Any:
     ids, scores = rows.column("request_id").to_pylist(), rows.column("score").to_pylist()
     flags, decisions = rows.column("flag").to_pylist(), rows.column("decision").to_pylist()
+    chains = rows.column("chain").to_pylist()
     start = 0
     for request in requests:
         end = start + len(request.rows)
@@ -298,11 +346,12 @@ def _answers(
                 scored_at=scored_at,
                 journal=journal,
                 first_sequence=first + start,
+                chains=chains[start:end],
             ),
         )
         start = end
 
 
-def _unexpected(error: Exception) -> FieldedError:
+def _unexpected(error: BaseException) -> FieldedError:
     _LOG.error("unexpected %s while scoring", type(error).__name__)
     return FieldedError("scoring: got an unexpected fault, expected a score. It was logged by its type")

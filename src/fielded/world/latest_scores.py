@@ -80,10 +80,11 @@ def latest_pairs(source: ScoreSource, columns: Sequence[str], days: Days) -> Ite
         connection = ibis.duckdb.connect(**duckdb_settings(source.site, Path(scratch)))
         try:
             # The journals first: a row that is drained meanwhile is then there twice, not missed.
-            waiting = _load_waiting(connection, source.journals, columns)
             table = source.tables.find(source.predictions)
             if table is None:  # then there is no batch score
                 return
+            waiting = _load_waiting(connection, source.journals, str(table.metadata().id), columns)
+            table = source.tables.open(source.predictions)
             connection.con.register("ledger", dataset_of(table, StreamedDataset))
             found = _pairs([connection.table("ledger"), *waiting], columns, days)
             # A relation streams; what Ibis itself offers goes through a result that DuckDB 2 holds whole.
@@ -92,10 +93,12 @@ def latest_pairs(source: ScoreSource, columns: Sequence[str], days: Days) -> Ite
             connection.disconnect()
 
 
-def _load_waiting(connection: ibis.BaseBackend, journals: Journals, columns: Sequence[str]) -> list[ir.Table]:
-    """Rows that are in journals, as one table for each type that `features` has in them."""
+def _load_waiting(
+    connection: ibis.BaseBackend, journals: Journals, ledger: str, columns: Sequence[str]
+) -> list[ir.Table]:
+    """Rows that are in a ledger's journals, as one table for each type that `features` has in them."""
     kinds: list[pa.DataType] = []
-    for rows in _gathered(journals):
+    for rows in _gathered(journals, ledger):
         day = pc.cast(rows.column("scored_at"), pa.date32())
         dated = rows.append_column(PARTITION, day).select(_needed(columns))
         kind = dated.schema.field("features").type
@@ -107,11 +110,12 @@ def _load_waiting(connection: ibis.BaseBackend, journals: Journals, columns: Seq
     return [connection.table(f"waiting_{number}") for number in range(len(kinds))]
 
 
-def _gathered(journals: Journals) -> Iterator[pa.Table]:
-    """All rows in journals, many small batches as few larger ones of one schema."""
+def _gathered(journals: Journals, ledger: str) -> Iterator[pa.Table]:
+    """All rows in a ledger's journals, many small batches as few larger ones of one schema."""
     held: list[pa.RecordBatch] = []
     for backlog in journals.backlogs():
-        for batch in journals.read(backlog.journal, 0) if backlog.rows else ():
+        ours = backlog.rows and backlog.ledger in ("", ledger)
+        for batch in journals.read(backlog.journal, 0) if ours else ():
             full = sum(part.num_rows for part in held) + batch.num_rows > _WAITING_ROWS
             if held and (full or batch.schema != held[0].schema):
                 yield pa.Table.from_batches(held)

@@ -12,12 +12,16 @@ from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from fielded.decisions.rows import PARTITION, TIMESTAMP, predictions_schema, quarantine_schema
 from fielded.decisions.stretch import Stretch
@@ -28,6 +32,7 @@ from fielded.words.identifiers import RandomBytes, uuid7
 from fielded.world.data_files import DataFiles
 from fielded.world.delta_reading import dataset_of, stream
 from fielded.world.ledger_tables import ledger_tables
+from fielded.world.lookup import files_with
 from fielded.world.tables import DeltaTables
 
 EVENTS = pa.schema(
@@ -87,12 +92,33 @@ class Ledger:
     def prepare(self, deployment: Deployment) -> None:
         """Make the tables that are missing and add columns for features that are new.
 
+        Several processes may do so at once: of those that add the same column, one does and the others see it.
+
         Raises:
             WrongUse: a feature's type differs from the one that the ledger holds.
+            Unreachable: the tables cannot be written.
         """
         wanted = predictions_schema(deployment.features)
-        table = self._tables.ensure(self.predictions, wanted, partition=PARTITION, append_only=True)
+        self._tables.ensure(self.predictions, wanted, partition=PARTITION, append_only=True)
         self._tables.ensure(self.quarantine, quarantine_schema(), partition=PARTITION, append_only=True)
+        for _ in range(_TURNS):
+            table = self._tables.open(self.predictions)
+            if not self._lacks(table, wanted):
+                return
+            try:
+                write_deltalake(table, wanted.empty_table(), mode="append", schema_mode="merge")
+            except CommitFailedError:
+                continue  # another process was first; what is lacking now is looked at anew
+            except (DeltaError, OSError) as error:
+                reason = type(error).__name__
+                raise Unreachable(f"table {self.predictions}: cannot be written ({reason})") from error
+            return
+        raise Unreachable(
+            f"table {self.predictions}: others wrote first {_TURNS} times, expected a turn. Run again"
+        )
+
+    def _lacks(self, table: DeltaTable, wanted: pa.Schema) -> bool:
+        """Whether columns or features are still to be added."""
         held = pa.schema(table.schema().to_arrow()).field("features").type
         present = {field.name: field.type for field in held}
         for field in wanted.field("features").type:
@@ -103,8 +129,7 @@ class Ledger:
                 )
         columns = {field.name for field in table.schema().fields}
         new = [field for field in wanted.field("features").type if field.name not in present]
-        if new or not columns >= set(wanted.names):
-            write_deltalake(table, wanted.empty_table(), mode="append", schema_mode="merge")
+        return bool(new) or not columns >= set(wanted.names)
 
     def prediction_files(self, day: date, name: str) -> DataFiles:
         """A writer of prediction rows of `day`."""
@@ -171,14 +196,36 @@ class Ledger:
         Raises:
             Refused: the ledger has no such row, though it says that it was drained.
         """
-        of_row = (ds.field("journal") == journal) & (ds.field("journal_sequence") == sequence)
-        rows = dataset_of(self._tables.open(self.predictions)).to_table(columns=["chain"], filter=of_row)
-        if rows.num_rows != 1:
+        chains = self.journaled_chains(journal, sequence)
+        if len(chains) != 1:
             raise Refused(
-                f"journal {journal}: got {rows.num_rows} ledger rows numbered {sequence}, expected one. "
+                f"journal {journal}: got {len(chains)} ledger rows numbered {sequence}, expected one. "
                 "Run `fielded audit verify`"
             )
-        return bytes.fromhex(rows.column(0)[0].as_py())
+        return bytes.fromhex(chains[0])
+
+    def journaled_chains(self, journal: str, sequence: int) -> list[str]:
+        """`chain` of the ledger's rows with this place in a journal: one, where all is well.
+
+        Costs no more in an old ledger: only files whose ranges in the log take the row in are opened. All are only
+        where none of those has it, for other writers' files may have no ranges of these columns.
+        """
+        table = self._tables.find(self.predictions)
+        if table is None:
+            return []
+        of_row = (pc.field("journal") == journal) & (pc.field("journal_sequence") == sequence)
+        root = Path(unquote(table.table_uri.removeprefix("file://")))
+        found = [
+            chain
+            for path in files_with(table, {"journal": journal, "journal_sequence": sequence})
+            for chain in pq.read_table(root / path, columns=["chain"], filters=of_row, partitioning=None)
+            .column(0)
+            .to_pylist()
+        ]
+        if found:
+            return found
+        rows = dataset_of(table).to_table(columns=["chain"], filter=of_row)
+        return [str(chain) for chain in rows.column(0).to_pylist()]
 
     def commit_drained(self, files: DataFiles, stretch: Stretch) -> bool:
         """Append a stretch of a journal; False (and the files deleted) where it is in already."""

@@ -5,7 +5,7 @@ in a file's footer leave out row groups, and of what is left only the searched c
 read from the row groups that have a hit, nowhere else.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -52,6 +52,23 @@ def _files(table: DeltaTable, column: str, value: str, on: date | None) -> Itera
         without_range = smallest is None or largest is None  # then it may hold anything
         if (on is None or file[day] == on) and (without_range or smallest <= value <= largest):
             yield file["path"], file[day]
+
+
+def files_with(table: DeltaTable, values: Mapping[str, str | int]) -> list[str]:
+    """Paths of the files whose ranges in the Delta log take in each of the values, by column.
+
+    A file without a range of one of the columns is left out: ask all files where these have no hit.
+    """
+    actions = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
+    wanted = ["path", *(f"{end}.{column}" for column in values for end in ("min", "max"))]
+    if not set(wanted) <= set(actions.column_names):
+        return []
+    hits = []
+    for file in actions.select(wanted).to_pylist():
+        ranges = [(file[f"min.{column}"], value, file[f"max.{column}"]) for column, value in values.items()]
+        if all(low is not None and high is not None and low <= value <= high for low, value, high in ranges):
+            hits.append(file["path"])
+    return hits
 
 
 def _rows_of_file(path: Path, day: date, column: str, value: str) -> list[dict[str, Any]]:

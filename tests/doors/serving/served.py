@@ -53,6 +53,7 @@ class Stand:
         failure: what every request is settled with, where it is set.
         down: what a probe raises, where it is set.
         gate: closed, no request is settled.
+        alive: whether the scoring thread is.
     """
 
     deployment: Deployment
@@ -61,6 +62,7 @@ class Stand:
     failure: FieldedError | None = None
     down: FieldedError | None = None
     gate: threading.Event = field(default_factory=threading.Event)
+    alive: bool = True
     probes: int = 0
     drains: int = 0
     closed: bool = False
@@ -120,6 +122,7 @@ class Stand:
             scored_at=now,
             journal="j",
             first_sequence=1,
+            chains=[f"{place:064x}" for place in range(len(rows))],
         )
 
     def probe(self) -> None:
@@ -168,6 +171,9 @@ class Tokens:
         self.refreshed += force
         self.new_key = True
         return True
+
+    def held_keys(self) -> int | None:
+        return None
 
 
 @dataclass

@@ -448,7 +448,11 @@ def test_a_request_is_one_line_without_what_was_sent(served: Served) -> None:
         "caller": "oidc:analyst",
         "client_address": "127.0.0.1",
         "reason": None,
+        "journal": "j",
+        "sequence": 1,
+        "chain": "0" * 64,
     }
+    assert response.headers["fielded-receipt"] == f"j/1/{'0' * 64}"
     served.client.get("/PATHMARK?QUERYMARK=1")
     wait_until(lambda: served.last()["route"] == "none")
     logged = served.log.getvalue()

@@ -1,7 +1,7 @@
 """schemathesis against the API's own description, with the real scoring behind it.
 
 Every case goes through a real socket to a real model and a real journal. `make test` sends a few hundred;
-FIELDED_CHAOS_CASES sets how many.
+CHAOS_CASES sets how many.
 """
 
 import json
@@ -24,7 +24,7 @@ from conftest import World
 from fielded.definition import load_deployment
 from fielded.services.serve import open_live
 
-CASES = int(os.environ.get("FIELDED_CHAOS_CASES", "400"))
+CASES = int(os.environ.get("CHAOS_CASES", "400"))
 MARK = "MARKa7f3"
 INSIDE = ("Traceback", "fielded.", "pydantic", 'File "', "/src/", "pyarrow", "Error(", "site-packages")
 CHECKS = [

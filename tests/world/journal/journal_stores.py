@@ -20,6 +20,7 @@ from fielded.definition import Site
 from fielded.world.journal import End, Journal, Journals, open_journals
 
 MOMENT = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)
+LEDGER = "0b6f2f5e-3c5e-4d8e-9a55-6f2f3f4c1d20"  # id of a predictions table
 CHANNELS = pa.dictionary(pa.int32(), pa.string())
 
 
@@ -102,7 +103,7 @@ def start_appending(
 
 
 def _append_for_ever(url: str, deployment: str, pause: float, rows: int) -> None:
-    journal = make_journals(url, deployment).claim()
+    journal = make_journals(url, deployment).claim(LEDGER)
     chance = random.Random(os.getpid())
     sys.stdout.write(f"{journal.id}\n")
     while not rows or journal.end.sequence < rows:

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from journal_stores import (
+    LEDGER,
     MOMENT,
     append,
     beginning,
@@ -78,7 +79,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 
 
 def test_a_new_journal_stands_at_the_beginning_of_its_own_chain(store: Store) -> None:
-    with closing(store.journals().claim()) as journal:
+    with closing(store.journals().claim(LEDGER)) as journal:
         assert journal.end == End(0, start_of(journal.id))
         assert [(log.journal, log.rows, log.oldest, log.end) for log in store.journals().backlogs()] == [
             (journal.id, 0, None, beginning(journal.id))
@@ -86,7 +87,7 @@ def test_a_new_journal_stands_at_the_beginning_of_its_own_chain(store: Store) ->
 
 
 def test_what_was_appended_is_read_back_in_order(store: Store) -> None:
-    with closing(store.journals().claim()) as journal:
+    with closing(store.journals().claim(LEDGER)) as journal:
         appended = [append(journal, count) for count in (1, 64, 3)]
         read = list(store.journals().read(journal.id, 0))
         assert [batch.num_rows for batch in read] == [1, 64, 3]
@@ -98,17 +99,17 @@ def test_what_was_appended_is_read_back_in_order(store: Store) -> None:
 
 
 def test_an_empty_append_changes_nothing(store: Store) -> None:
-    with closing(store.journals().claim()) as journal:
+    with closing(store.journals().claim(LEDGER)) as journal:
         append(journal, 2)
         journal.append(make_rows(journal.id, journal.end, 2).slice(0, 0))
         assert journal.end.sequence == 2
 
 
 def test_the_chain_goes_on_after_a_restart(store: Store) -> None:
-    with closing(store.journals().claim()) as first:
+    with closing(store.journals().claim(LEDGER)) as first:
         append(first, 5)
         end = first.end
-    with closing(store.journals().claim()) as second:
+    with closing(store.journals().claim(LEDGER)) as second:
         assert (second.id == first.id) == store.keeps_journals
         append(second, 4)
         assert second.end.sequence == (9 if store.keeps_journals else 4)
@@ -117,7 +118,7 @@ def test_the_chain_goes_on_after_a_restart(store: Store) -> None:
 
 
 def test_two_claims_give_two_journals_each_with_its_backlog(store: Store) -> None:
-    with closing(store.journals().claim()) as one, closing(store.journals().claim()) as other:
+    with closing(store.journals().claim(LEDGER)) as one, closing(store.journals().claim(LEDGER)) as other:
         assert one.id != other.id
         append(one, 3)
         append(other, 2)
@@ -130,7 +131,10 @@ def test_two_claims_give_two_journals_each_with_its_backlog(store: Store) -> Non
 
 
 def test_deployments_are_apart(store: Store) -> None:
-    with closing(store.journals("overrun").claim()) as one, closing(store.journals("delay").claim()) as other:
+    with (
+        closing(store.journals("overrun").claim(LEDGER)) as one,
+        closing(store.journals("delay").claim(LEDGER)) as other,
+    ):
         append(one, 3)
         assert [log.journal for log in store.journals("delay").backlogs()] == [other.id]
         with pytest.raises(Unreachable, match=f"{one.id}.*got none"):
@@ -148,7 +152,7 @@ def test_looking_makes_nothing(store: Store, tmp_path: Path) -> None:
 
 
 def test_trimmed_rows_are_forgotten_and_the_end_is_kept(store: Store) -> None:
-    with closing(store.journals().claim()) as journal:
+    with closing(store.journals().claim(LEDGER)) as journal:
         for _ in range(4):
             append(journal, 10)
         end = journal.end
@@ -156,7 +160,11 @@ def test_trimmed_rows_are_forgotten_and_the_end_is_kept(store: Store) -> None:
         journals.trim(journal.id, 25)  # in the middle of an append
         assert numbers_of(journals.read(journal.id, 0)) == list(range(26, 41))
         (log,) = journals.backlogs()
-        assert (log.rows, log.oldest, log.end) == (15, MOMENT.replace(second=26), end)
+        assert (log.rows, log.oldest, log.end) == (
+            15,
+            MOMENT.replace(second=21),
+            end,
+        )  # of the append it came with
         journals.trim(journal.id, 7)  # an old one, repeated
         assert numbers_of(journals.read(journal.id, 30)) == list(range(31, 41))
         journals.trim(journal.id, 40)
@@ -168,7 +176,7 @@ def test_trimmed_rows_are_forgotten_and_the_end_is_kept(store: Store) -> None:
 
 
 def test_many_entries_are_trimmed_at_once(store: Store) -> None:
-    with closing(store.journals().claim()) as journal:
+    with closing(store.journals().claim(LEDGER)) as journal:
         for _ in range(150):
             append(journal, 1)
         store.journals().trim(journal.id, 149)
@@ -176,11 +184,11 @@ def test_many_entries_are_trimmed_at_once(store: Store) -> None:
 
 
 def test_a_chain_goes_on_after_everything_was_trimmed_and_the_process_ended(store: Store) -> None:
-    with closing(store.journals().claim()) as first:
+    with closing(store.journals().claim(LEDGER)) as first:
         append(first, 5)
         end = first.end
     store.journals().trim(first.id, 5)
-    with closing(store.journals().claim()) as second:
+    with closing(store.journals().claim(LEDGER)) as second:
         expected = end if store.keeps_journals else beginning(second.id)
         assert second.end == expected
         append(second, 1)
@@ -188,7 +196,7 @@ def test_a_chain_goes_on_after_everything_was_trimmed_and_the_process_ended(stor
 
 
 def test_a_journal_that_lost_rows_says_so(store: Store) -> None:
-    with closing(store.journals().claim()) as journal:
+    with closing(store.journals().claim(LEDGER)) as journal:
         append(journal, 5)
         with pytest.raises(OutOfStep, match="ends at row 5, expected row 6"):
             list(store.journals().read(journal.id, 6))
@@ -197,7 +205,7 @@ def test_a_journal_that_lost_rows_says_so(store: Store) -> None:
 
 
 def test_rows_that_do_not_go_on_from_the_end_are_refused(store: Store) -> None:
-    with closing(store.journals().claim()) as journal:
+    with closing(store.journals().claim(LEDGER)) as journal:
         append(journal, 5)
         end = journal.end
         for sequence in (4, 6, 0):
@@ -218,7 +226,7 @@ def test_rows_that_do_not_go_on_from_the_end_are_refused(store: Store) -> None:
 
 
 def test_schemas_may_change_between_appends(store: Store) -> None:
-    with closing(store.journals().claim()) as journal:
+    with closing(store.journals().claim(LEDGER)) as journal:
         append(journal, 2)
         append(journal, 2, more={"new": pa.array([1.5, None])}, kind=pa.string())
         append(journal, 2)
@@ -227,7 +235,7 @@ def test_schemas_may_change_between_appends(store: Store) -> None:
         assert second.column("new").to_pylist() == [1.5, None]
         assert third.schema == first.schema
         assert first.schema.field("channel").type == pa.string()  # dictionaries come back as values
-    with closing(store.journals().claim()) as journal:
+    with closing(store.journals().claim(LEDGER)) as journal:
         append(journal, 2, more={"new": pa.array([1.5, None])})
         (batch,) = store.journals().read(journal.id, journal.end.sequence - 2)
         assert batch.column("new").to_pylist() == [1.5, None]
@@ -236,14 +244,14 @@ def test_schemas_may_change_between_appends(store: Store) -> None:
 def test_a_dictionary_inside_a_struct_is_kept_by_value(store: Store) -> None:
     kinds = pa.array(["hull", "radar", "hull"]).dictionary_encode()
     nested = pa.StructArray.from_arrays([kinds], names=["kind"])
-    with closing(store.journals().claim()) as journal:
+    with closing(store.journals().claim(LEDGER)) as journal:
         append(journal, 3, more={"more": nested})
         (batch,) = store.journals().read(journal.id, 0)
     assert batch.column("more").to_pylist() == nested.to_pylist()
 
 
 def test_a_failed_append_leaves_the_end_right_and_it_goes_on_once_the_cause_is_gone(store: Store) -> None:
-    with closing(store.journals().claim()) as journal:
+    with closing(store.journals().claim(LEDGER)) as journal:
         append(journal, 3)
         end = journal.end
         rows = make_rows(journal.id, end, 50)
@@ -260,7 +268,7 @@ def test_a_failed_append_leaves_the_end_right_and_it_goes_on_once_the_cause_is_g
 
 
 def test_a_probe_fails_when_an_append_would_and_leaves_nothing(store: Store) -> None:
-    with closing(store.journals().claim()) as journal:
+    with closing(store.journals().claim(LEDGER)) as journal:
         append(journal, 3)
         before = store.journals().backlogs()
         for _ in range(20):
@@ -272,12 +280,12 @@ def test_a_probe_fails_when_an_append_would_and_leaves_nothing(store: Store) -> 
 
 
 def test_a_claim_says_that_the_store_is_down(store: Store) -> None:
-    with store.trouble(), pytest.raises(JournalDown), closing(store.journals().claim()) as journal:
+    with store.trouble(), pytest.raises(JournalDown), closing(store.journals().claim(LEDGER)) as journal:
         journal.probe()
 
 
 def test_a_closed_journal_takes_nothing(store: Store) -> None:
-    journal = store.journals().claim()
+    journal = store.journals().claim(LEDGER)
     append(journal, 1)
     rows = make_rows(journal.id, journal.end, 1)
     journal.close()
@@ -321,7 +329,7 @@ def test_what_was_acknowledged_survives_being_killed(store: Store) -> None:
 
 
 def test_rows_in_a_journal_are_found_like_rows_of_the_ledger(store: Store) -> None:
-    with closing(store.journals().claim()) as one, closing(store.journals().claim()) as other:
+    with closing(store.journals().claim(LEDGER)) as one, closing(store.journals().claim(LEDGER)) as other:
         append(one, 8)
         append(other, 9)
         journals = store.journals()
@@ -356,7 +364,7 @@ def test_a_journal_is_a_list_of_which_the_front_is_cut_off(
     store: Store, steps: list[tuple[str, int]], after: int
 ) -> None:
     journals = store.journals(f"d{next(_NAMES)}")
-    journal, trimmed = journals.claim(), 0
+    journal, trimmed = journals.claim(LEDGER), 0
     with contextlib.ExitStack() as stack:
         for step, amount in steps:
             end = journal.end.sequence
@@ -367,7 +375,7 @@ def test_a_journal_is_a_list_of_which_the_front_is_cut_off(
                 journals.trim(journal.id, min(amount, end))
             elif store.keeps_journals:
                 journal.close()
-                journal = journals.claim()
+                journal = journals.claim(LEDGER)
                 assert journal.end.sequence == end
         stack.callback(journal.close)
         end = journal.end.sequence

@@ -37,6 +37,10 @@ def verify(
         list[Path] | None,
         typer.Option(help="Checkpoint kept elsewhere, or a folder of them. May be given several times."),
     ] = None,
+    receipts: Annotated[
+        list[Path] | None,
+        typer.Option(help="File of receipts that callers kept, or of the API's log. May be given several times."),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="A commit that is not sealed yet is a finding, however young.")
     ] = False,
@@ -47,10 +51,13 @@ def verify(
     Exits with 0 if nothing is broken, with 1 otherwise.
     """
     from fielded.services.verify import verify as run_verify  # noqa: PLC0415 - find and show do without
+    from fielded.services.verify_anchors import check_anchors, read_receipts  # noqa: PLC0415
 
     books = _open(deployment, site)
     with _progress("verifying") as progress:
         report = run_verify(books, tuple(outside or ()), strict=strict, progress=progress)
+        known = [anchor for file in receipts or () for anchor in read_receipts(file)]
+        report.findings += check_anchors(books, known)
     if as_json:
         fields = {"findings": [one.as_dict() for one in report.findings], "notes": report.notes}
         print_json({"verified": not report.findings, **fields, "tables": report.tables, "newest": report.newest})

@@ -1,22 +1,39 @@
 """`fielded drain`."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from fielded.doors.cli.opening import open_from
 from fielded.doors.cli.options import HERE, Folder, Json, SiteFile
 from fielded.doors.cli.rendering import err, error_json, out, print_json
-from fielded.services.drain import Drained
+from fielded.services.compact import compact_past
+from fielded.services.drain import Drained, put_aside
 from fielded.services.drain import drain as run_drain
 
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def drain(deployment: Folder = HERE, site: SiteFile = None, as_json: Json = False) -> None:
-    """Move live rows from the journals to the ledger, exactly once, and seal them."""
-    drained = run_drain(open_from(deployment, site))
+def drain(
+    deployment: Folder = HERE,
+    site: SiteFile = None,
+    aside: Annotated[
+        str | None,
+        typer.Option("--put-aside", help="Take this journal out of use, on record; nothing is deleted."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Move live rows from the journals to the ledger, exactly once, and seal them. Past days that have many small
+    files are compacted.
+    """
+    workplace = open_from(deployment, site)
+    if aside is not None:
+        place = put_aside(workplace, aside)
+        print_json({"journal": aside, "place": place}) if as_json else out.print(f"{aside} is now {place}")
+        return
+    drained = run_drain(workplace)
+    compact_past(workplace)
     if as_json:
         print_json(_as_json(drained))
     else:

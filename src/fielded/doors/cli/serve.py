@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 import uvicorn
 from rich.panel import Panel
-from uvicorn.supervisors import Multiprocess
+from rich.text import Text
 
 from fielded.definition.deployment import Deployment
 from fielded.definition.site import Site
@@ -22,6 +22,7 @@ from fielded.doors.cli.options import HERE, Folder, Json, SiteFile, load, now
 from fielded.doors.cli.rendering import err
 from fielded.doors.serving.connections import GuardedProtocol
 from fielded.doors.serving.logs import LineWriter, Logs, take_over_logging
+from fielded.doors.serving.supervisor import Supervisor
 from fielded.words.errors import Unreachable, WrongUse
 from fielded.world.identity import open_authenticator
 
@@ -59,7 +60,8 @@ def serve(
     for notice in notices:
         logs.event("warning", "notice", message=notice)
         if not as_json:
-            err.print(Panel(notice, title="fielded serve", expand=False, border_style="red"), soft_wrap=False)
+            box = Panel(Text(notice, overflow="fold"), title="fielded serve", expand=False, border_style="red")
+            err.print(box, soft_wrap=False, no_wrap=False, overflow="fold", crop=False)
     _announce(logs, loaded, found, listening, count, as_json=as_json)
     code = _run(_config(found, count), listening, logs)
     writer.close()
@@ -152,7 +154,7 @@ def _run(config: uvicorn.Config, listening: socket.socket, logs: Logs) -> int:
     """Serve until told to stop.
 
     Returns:
-        The exit code: 0 after SIGTERM or Ctrl-C, 3 where no worker could start.
+        The exit code: 0 after SIGTERM or Ctrl-C, 3 where no worker could start, or the only one can score no more.
     """
     # uvicorn passes on the signal that stopped it, once all is done; that is no fault.
     signal.signal(signal.SIGTERM, lambda *_: None)
@@ -163,14 +165,15 @@ def _run(config: uvicorn.Config, listening: socket.socket, logs: Logs) -> int:
             server.run(sockets=[listening])
         except SystemExit:
             return _START_FAILED
-        return 0 if server.started else _START_FAILED
+        failed = getattr(config.loaded_app, "failed", False)
+        return _START_FAILED if failed or not server.started else 0
     take_over_logging(logs)
     folder = tempfile.mkdtemp(prefix="fielded-metrics-")
     os.environ[_METRICS] = folder
     try:
-        supervisor = Multiprocess(config, sockets=[listening])
+        stop_seconds = 2.0 * (config.timeout_graceful_shutdown or 0)  # for requests, then for journal and drain
+        supervisor = Supervisor(config, [listening], stop_seconds=stop_seconds)
         supervisor.run()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    codes = [process.exitcode for process in supervisor.processes]
-    return _START_FAILED if _START_FAILED in codes else 0
+    return _START_FAILED if supervisor.start_failed else 0

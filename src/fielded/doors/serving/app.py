@@ -32,13 +32,21 @@ _NO_TELEMETRY: Any = {"auto_configure": False, "tracing": False, "metrics": Fals
 class Application(FastAPI):
     """FastAPI's routes, matching and OpenAPI; every request passes the guard."""
 
-    def __init__(self, documentation: Documentation, guard: Callable[[ASGIApp], Guard], **settings: Any) -> None:
+    def __init__(
+        self, documentation: Documentation, serving: Serving, guard: Callable[[ASGIApp], Guard], **settings: Any
+    ) -> None:
         super().__init__(
             openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, telemetry=_NO_TELEMETRY,
             **settings,
         )  # fmt: skip
         self._documentation = documentation
+        self._serving = serving
         self._guard = guard
+
+    @property
+    def failed(self) -> bool:
+        """Whether this worker ended because it could score no more."""
+        return self._serving.failed
 
     def build_middleware_stack(self) -> ASGIApp:
         """The guard, and nothing else: it turns every error into a problem."""
@@ -102,6 +110,7 @@ def build_app(
 
     app = Application(
         documentation,
+        serving,
         guard,
         routes=routes,
         title=deployment.name,

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from fielded.definition.serving import Role
+from fielded.doors.serving.logs import Receipt
 from fielded.doors.serving.problems import Problem
 from fielded.world.identity import Caller
 
@@ -28,6 +29,13 @@ class Gate(Protocol):
         Raises:
             Problem: 403, 429, 503.
             Unauthenticated: 401.
+        """
+
+    def take_rows(self, call: "Call", rows: int) -> None:
+        """Count rows that are about to be scored, until the call is answered.
+
+        Raises:
+            Problem: 503, too many are waited for.
         """
 
     def new_id(self) -> str:
@@ -60,6 +68,8 @@ class Call(Request):
         status: HTTP status of the answer; 0 before there is one.
         reason: why it was refused, for the counter and the log.
         counted: whether it takes one of the places for requests in flight.
+        rows: that it takes of those that may be scored at once.
+        receipt: where its last row stands, once its rows are durable.
         scored: whether its rows were scored and are durable.
     """
 
@@ -70,6 +80,8 @@ class Call(Request):
         self.parameters: Mapping[str, str] = {}
         self.status = 0
         self.counted = False
+        self.rows = 0
+        self.receipt: Receipt | None = None
         self.scored = False
         self.caller: Caller | None = None
         self.request_id: str | None = None
@@ -111,6 +123,8 @@ class Call(Request):
         if self.request_id is None:
             self.request_id = self.gate.new_id()
         headers = [*response.raw_headers, (b"x-request-id", self.request_id.encode())]
+        if self.receipt is not None:
+            headers.append((b"fielded-receipt", str(self.receipt).encode()))
         start: Message = {"type": "http.response.start", "status": response.status_code, "headers": headers}
         await self._send(start)
         await self._send({"type": "http.response.body", "body": response.body})

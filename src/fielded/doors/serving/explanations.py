@@ -1,8 +1,9 @@
 """What each feature contributed to a score: off the event loop, one at a time, after the row is durable."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pyarrow as pa
 
@@ -30,8 +31,9 @@ class Explanations:
         self._threads = ThreadPoolExecutor(_THREADS, "fielded-explain", initializer=start_worker)
         self._asked = 0
 
-    def check(self) -> None:
-        """Whether one more can be made, before its row is scored.
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Keep a place for one explanation: from before its row is scored until it is made.
 
         Raises:
             Problem: 422, too many features; 503, too many are waited for.
@@ -42,9 +44,14 @@ class Explanations:
             raise unprocessable([FieldError("explain", f"true for a model of {count} features", expected)])
         if self._asked >= _WAITING:
             raise unavailable("busy", "Several explanations are waited for. Try again, or ask without one.")
+        self._asked += 1
+        try:
+            yield
+        finally:
+            self._asked -= 1
 
     async def explain(self, row: LiveRow, answer: LiveAnswer, *scorers: Scorer) -> Explanation:
-        """Explain a score that is durable.
+        """Explain a score that is durable, in a `place`.
 
         Args:
             row: what was scored.
@@ -62,10 +69,6 @@ class Explanations:
             raise Problem(500, "fault", "The model has no example to compare with.")
         arrays = [pa.array([value], field.type) for value, field in zip(row.features, self._schema, strict=True)]
         batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
-        self._asked += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._threads, explain, scorer.predict, batch, scorer.background
-            )
-        finally:
-            self._asked -= 1
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, explain, scorer.predict, batch, scorer.background
+        )

@@ -3,10 +3,11 @@
 In this order, and no body is read before step 5:
 
 1. the path and the method are known (404, 405);
-2. there is a place for one more request (503);
-3. the caller is known (401), within their rate (429) and allowed (403);
+2. the caller is known (401), within their rate (429) and allowed (403);
+3. there is a place for one more request (503): nobody who is not known takes one;
 4. the endpoint says what kind of body it takes (415);
-5. the body is not too large (413) and fits the definition (422).
+5. the body is not too large (413) and fits the definition (422);
+6. there is a place for its rows (503).
 
 Controls: AC-3 (access enforcement), AC-6, SC-5 (denial of service), SI-10 (input validation), SI-11 (error
 handling), AU-3 (content of audit records).
@@ -16,12 +17,14 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import partial
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fielded.definition.serving import Role
 from fielded.doors.serving.calls import KEY, Answer, Call, Gone, GuardedRoute
+from fielded.doors.serving.connections import MOST_CONNECTIONS
 from fielded.doors.serving.lifespan import Serving
 from fielded.doors.serving.limits import Limits
 from fielded.doors.serving.problems import MEDIA_TYPE, Problem, problem_json, unavailable
@@ -32,6 +35,7 @@ from fielded.world.identity import Authenticator, Caller, Credentials, Unauthent
 _MEDIA_TYPE = MEDIA_TYPE.encode()
 _CLIENT_CLOSED = 499  # for log and counter only
 _REFRESH_PAUSE = 1.0  # seconds between two looks for a key that is not known
+_MOST_REFRESHING = 16  # requests that wait for such a look; others are refused at once
 _NO_PLACE = "There is nothing here. The paths are in the API's documentation."
 _CREDENTIALS = "Credentials are needed: a bearer token, or a certificate that the trusted proxy has verified."
 
@@ -74,13 +78,14 @@ class Guard:
         self._random_bytes = random_bytes
         self._refreshing = asyncio.Lock()
         self._refreshed = -_REFRESH_PAUSE
+        self._waiting_for_keys = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or start and stop with the server (ASGI)."""
         if scope["type"] == "http":
             await self._answer(Call(scope, receive, send, self))
         elif scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await self._live(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 1000})
 
@@ -95,8 +100,7 @@ class Guard:
         except Exception as error:  # noqa: BLE001 - nothing may leave but a problem
             await self._refuse(call, self._problem_of(error))
         finally:
-            if call.counted:
-                self._limits.leave_place()
+            self._limits.leave(call)
         seconds = time.perf_counter() - started
         caller, scope = call.caller, call.scope
         if call.scored:
@@ -111,6 +115,7 @@ class Guard:
             caller=caller.name if caller else None,
             client_address=caller.client_address if caller else _peer(scope),
             reason=call.reason,
+            receipt=call.receipt,
         )
 
     async def _route(self, call: Call) -> None:
@@ -138,27 +143,33 @@ class Guard:
 
     async def admit(self, call: Call, role: Role) -> Caller:
         """See `calls.Gate`."""
-        self._limits.take_place()
-        call.counted = True
         caller = await self._authenticate(call.scope)
         call.caller = caller
         self._limits.count(caller.name)
         if role not in caller.roles:
             raise Problem(403, "role", f"This needs the role `{role}`, which the caller does not have.")
+        self._limits.take_place(call)
         return caller
 
+    def take_rows(self, call: Call, rows: int) -> None:
+        """See `calls.Gate`."""
+        self._limits.take_rows(call, rows)
+
     async def _authenticate(self, scope: Scope) -> Caller:
-        headers: dict[str, tuple[str, ...]] = {}
+        gathered: dict[str, list[str]] = {}
         for name, value in scope["headers"]:
-            key = name.decode("latin-1")
-            headers[key] = (*headers.get(key, ()), value.decode("latin-1"))
-        credentials = Credentials(headers, _peer(scope))
+            gathered.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+        credentials = Credentials({name: tuple(values) for name, values in gathered.items()}, _peer(scope))
         try:
             return self._authenticator.authenticate(credentials)
         except Unauthenticated as refusal:
-            if refusal.reason != "unknown_key":
+            if refusal.reason != "unknown_key" or self._waiting_for_keys >= _MOST_REFRESHING:
                 raise
-        await self._refresh_keys()
+        self._waiting_for_keys += 1
+        try:
+            await self._refresh_keys()
+        finally:
+            self._waiting_for_keys -= 1
         return self._authenticator.authenticate(credentials)
 
     async def _refresh_keys(self) -> None:
@@ -166,7 +177,7 @@ class Guard:
         async with self._refreshing:
             now = time.monotonic()
             if now - self._refreshed >= _REFRESH_PAUSE:
-                await asyncio.to_thread(self._authenticator.refresh, force=True)
+                await self._serving.beside(partial(self._authenticator.refresh, force=True))
                 self._refreshed = time.monotonic()
 
     async def _refuse(self, call: Call, problem: Problem) -> None:
@@ -202,9 +213,10 @@ class Guard:
         """See `calls.Gate`."""
         return uuid7(int(self._clock().timestamp() * 1000), self._random_bytes)
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Start and stop with the server; a start that fails says why in one line, without a stack."""
         await receive()
+        scope.get("state", {})[MOST_CONNECTIONS] = self._limits.connections
         try:
             await self._serving.start()
         except Exception as error:  # noqa: BLE001 - the server is told, and stops

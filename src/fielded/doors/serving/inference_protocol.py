@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NotRequired
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
 from typing_extensions import TypedDict
 
 from fielded.definition.deployment import Feature, FeatureType
 from fielded.doors.serving.calls import Answer
-from fielded.doors.serving.problems import FieldError, unprocessable
+from fielded.doors.serving.problems import MOST_BUILT, MOST_ERRORS, FieldError, unprocessable
 from fielded.doors.serving.request_model import RequestModel, json_type, shown
 from fielded.services.score_live import LiveAnswer, LiveRow, Value
 
@@ -28,6 +29,8 @@ DATATYPES: Mapping[FeatureType, tuple[str, ...]] = {
 }
 OUTPUTS = {"score": "FP64", "flag": "BOOL", "decision": "BYTES", "request_id": "BYTES"}
 _ID_LENGTH = 256
+_MOST_OUTPUTS = 100
+_FORM = "a body in the protocol's form: `inputs` with name, shape, datatype and data, without other fields"
 
 
 class _Tensor(TypedDict):
@@ -49,10 +52,11 @@ class _Request(TypedDict):
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[misc]
     id: NotRequired[Annotated[str, Field(max_length=_ID_LENGTH)]]
     inputs: Annotated[list[_Tensor], Field(min_length=1, max_length=1000)]
-    outputs: NotRequired[list[_Output]]
+    outputs: NotRequired[Annotated[list[_Output], Field(max_length=_MOST_OUTPUTS)]]
     parameters: NotRequired[dict[str, Any]]
 
 
+_MOST_COLONS = 10_000  # more than that, and a body is looked through before it is read
 _REQUEST: TypeAdapter[_Request] = TypeAdapter(_Request)
 _EXPECTED = {
     "id": f"text of at most {_ID_LENGTH} characters",
@@ -85,6 +89,8 @@ class InferenceProtocol:
         Raises:
             Problem: 422, with every field that is wrong.
         """
+        if body.count(b":") > _MOST_COLONS:
+            _check_names(body)
         try:
             request = _REQUEST.validate_json(body)
         except ValidationError as error:
@@ -103,6 +109,8 @@ class InferenceProtocol:
                 values = [item[0] for item in tensor["data"]] if _nested(tensor) else tensor["data"]
                 columns[name], found = self._model.column(name, values, f"{path}.data")
             errors += found
+            if len(errors) >= MOST_ERRORS:
+                raise unprocessable(errors, all_found=False)
         missing = [name for name in self._kinds if name not in columns]
         errors += [FieldError(f"inputs.{name}", "nothing", f"a tensor named {name}") for name in missing]
         asked = [output["name"] for output in request.get("outputs", [])]
@@ -179,6 +187,27 @@ def infer_answer(answer: LiveAnswer, count: int, request_id: str | None, outputs
     return Answer(json.dumps(content).encode())
 
 
+def _check_names(body: bytes) -> None:
+    """Refuse a body with fields that the protocol does not have, before pydantic describes each of them.
+
+    Raises:
+        Problem: 422.
+    """
+    try:
+        content = from_json(body)
+    except ValueError:
+        raise unprocessable([FieldError("body", "no JSON", "a JSON object in UTF-8")]) from None
+    if not isinstance(content, dict):
+        return
+    inputs = content.get("inputs")
+    outputs = content.get("outputs")
+    tensors = [*(inputs if isinstance(inputs, list) else ()), *(outputs if isinstance(outputs, list) else ())]
+    known = _Tensor.__annotations__.keys()
+    odd = any(isinstance(tensor, dict) and not tensor.keys() <= known for tensor in tensors)
+    if odd or not content.keys() <= _Request.__annotations__.keys():
+        raise unprocessable([FieldError("body", "unknown fields", _FORM)])
+
+
 def _nested(tensor: _Tensor) -> bool:
     return len(tensor["shape"]) > 1 and any(isinstance(item, list) for item in tensor["data"])
 
@@ -189,6 +218,8 @@ def _columnar(data: Sequence[Any]) -> bool:
 
 def _form_errors(error: ValidationError) -> list[FieldError]:
     """What is wrong with the request's form."""
+    if error.error_count() > MOST_BUILT:
+        return [FieldError("body", f"{error.error_count()} places of another form", _FORM)]
     told: dict[str, FieldError] = {}
     for item in error.errors(include_url=False, include_context=False):
         path = ""

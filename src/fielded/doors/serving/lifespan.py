@@ -5,8 +5,8 @@ import gc
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from fielded.decisions.scoring import Scorer
@@ -14,6 +14,7 @@ from fielded.definition.serving import Api
 from fielded.doors.serving.logs import Logs
 from fielded.doors.serving.metrics import Metrics
 from fielded.doors.serving.problems import Problem, unavailable
+from fielded.doors.serving.threads import Threads
 from fielded.services.drain import Drained
 from fielded.services.score_live import LiveAnswer, LiveRequest, LiveRow, Settled
 from fielded.words.errors import FieldedError, Unreachable
@@ -33,6 +34,9 @@ class Scoring(Protocol):
 
     @property
     def scorer(self) -> Scorer: ...
+
+    @property
+    def alive(self) -> bool: ...
 
     def submit(self, request: LiveRequest) -> None: ...
 
@@ -68,6 +72,9 @@ class Serving:
         logs: where it tells what befalls it.
         metrics: what it counts.
         random_bytes: so that workers do not all drain at the same moment.
+
+    Attributes:
+        failed: what scores has ended by itself; so does the worker.
     """
 
     def __init__(
@@ -83,13 +90,15 @@ class Serving:
         self.model_name = model_name
         self.logs = logs
         self.metrics = metrics
+        self.failed = False
         self._open = open_service
         self._api = api
         self._authenticator = authenticator
         self._random_bytes = random_bytes
         self._service: Service | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._threads = ThreadPoolExecutor(4, "fielded-beside")  # probe, follow, drain, keys
+        self._threads = Threads(4, "fielded-beside")  # probe, follow, drain, keys
+        self._draining = threading.Lock()
         self._probing = asyncio.Lock()
         self._probed: tuple[float, bool] = (-_READY_SECONDS, False)
 
@@ -115,16 +124,44 @@ class Serving:
         self.logs.event("info", "serving", model=self.model_name, version=scorer.model_version)
 
     async def stop(self) -> None:
-        """Answer what was submitted, let the journal go."""
+        """Answer what was submitted, let the journal go, and drain it as far as there is time left for that.
+
+        Takes `stop_seconds` at most, whatever hangs: what is not done then is left to the next process.
+        """
+        until = self._loop.time() + self._api.stop_seconds
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._service is not None:
-            await self._beside(self._service.close)
+            ending = Threads(1, "fielded-ending")  # the others may be stuck
+            if await self._within(until, "closed", ending.run(self._service.close)):
+                left = until - self._loop.time()
+                await self._within(until, "drained", ending.run(self._drain_alone, self._service, left))
+            ending.end()
         self.metrics.flush()
-        self._threads.shutdown()
+        self._threads.end()
         gc.unfreeze()
         self.logs.event("info", "stopped")
+
+    async def _within(self, until: float, done: str, doing: asyncio.Future[Any]) -> bool:
+        """Wait for one part of stopping; whether it was done."""
+        try:
+            await asyncio.wait_for(doing, max(0.01, until - self._loop.time()))
+        except TimeoutError:
+            self.logs.event("error", f"not {done}", message="stop: api.stop_seconds are over")
+            return False
+        except FieldedError as error:
+            self.logs.event("error", f"not {done}", message=str(error))
+            return False
+        except Exception as error:  # noqa: BLE001 - a stop goes on
+            self.logs.event("error", "fault", doing="stop", exception=type(error).__name__)
+            return False
+        return True
+
+    @property
+    def alive(self) -> bool:
+        """Whether what scores goes on, as far as it was started."""
+        return self._service is None or (not self.failed and self._service.scoring.alive)
 
     async def score(self, rows: Sequence[LiveRow], caller: Caller) -> LiveAnswer:
         """Score rows durably.
@@ -176,7 +213,16 @@ class Serving:
         return self._service.scoring
 
     def _beside(self, do: Callable[..., Any], *arguments: Any) -> Awaitable[Any]:
-        return self._loop.run_in_executor(self._threads, do, *arguments)
+        return self._threads.run(do, *arguments)
+
+    def _drain_alone(self, service: Service, seconds: float) -> Drained | None:
+        """Drain, unless this process is doing so already."""
+        if not self._draining.acquire(timeout=max(0.0, seconds)):
+            return None
+        try:
+            return service.drain_once()
+        finally:
+            self._draining.release()
 
     def _settle(self, settled: Settled) -> None:
         """Told on the scoring thread; one call wakes the loop for a whole group."""
@@ -206,6 +252,10 @@ class Serving:
 
     async def _look_around(self) -> None:
         self.metrics.flush()
+        if not self.alive and not self.failed:
+            self.failed = True
+            self.logs.event("error", "scoring ended", message="the thread that scores; this worker ends too")
+            os.kill(os.getpid(), signal.SIGTERM)
         supervisor = multiprocessing.parent_process()
         if supervisor is not None and not supervisor.is_alive():
             self.logs.event("error", "supervisor gone")
@@ -237,10 +287,12 @@ class Serving:
 
     async def _drain(self) -> None:
         try:
-            drained: Drained = await self._beside(self._opened().drain_once)
+            drained: Drained | None = await self._beside(self._drain_alone, self._opened(), 0.0)
         except FieldedError as error:
             self.metrics.drain_failed()
             self.logs.event("error", "not drained", message=str(error))
+            return
+        if drained is None:
             return
         for journal, failure in drained.failures.items():
             self.metrics.drain_failed()
@@ -250,6 +302,9 @@ class Serving:
 
     async def _refresh_keys(self) -> None:
         await self._beside(self._authenticator.refresh)
+        held = self._authenticator.held_keys()
+        if held is not None:
+            self.metrics.keys_held(held)
 
     def _opened(self) -> Service:
         if self._service is None:

@@ -88,6 +88,12 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        self._keys = Gauge(
+            "fielded_identity_keys",
+            "Keys of the identity provider that are held; without one no token is believed.",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
         self._version: tuple[str, str] | None = None
         self._request_tally: Tally[tuple[str, str, int]] = Tally()
         self._refusal_tally: Tally[tuple[int, str]] = Tally()
@@ -125,6 +131,10 @@ class Metrics:
     def waiting(self, rows: int) -> None:
         """Rows wait in the journals."""
         self._waiting.set(rows)
+
+    def keys_held(self, keys: int) -> None:
+        """So many keys can check tokens."""
+        self._keys.set(keys)
 
     def scores_with(self, version: str, artifact_sha256: str) -> None:
         """A version scores now."""

@@ -12,6 +12,7 @@ from fielded.words.errors import Refused
 
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 100  # of one request that are told
+MOST_BUILT = 2000  # errors of one request that pydantic may describe in one go: each costs microseconds
 RETRY_SECONDS = 1  # a journal that recovers, or a place that is free again, takes about that
 
 
@@ -57,11 +58,18 @@ class Problem(Refused):
         super().__init__(detail)
 
 
-def unprocessable(errors: Sequence[FieldError]) -> Problem:
-    """422: what is wrong with a request, field by field."""
+def unprocessable(errors: Sequence[FieldError], *, all_found: bool = True) -> Problem:
+    """422: what is wrong with a request, field by field.
+
+    Args:
+        errors: the first ones.
+        all_found: whether there are no more.
+    """
     count = len(errors)
     detail = "The request breaks the rules of the definition"
-    if count > MOST_ERRORS:
+    if not all_found:
+        detail += f" in {MOST_ERRORS} places or more, of which the first {MOST_ERRORS} are told"
+    elif count > MOST_ERRORS:
         detail += f" in {count} places, of which the first {MOST_ERRORS} are told"
     return Problem(422, "invalid", f"{detail}. Nothing was scored.", errors[:MOST_ERRORS])
 

@@ -5,20 +5,24 @@ types; a test holds both together. What a batch may still read as a number (a te
 numbers. Two texts are refused that a batch might hold, because not every store can keep them: one with a NUL,
 and half a surrogate pair (which is no JSON text, RFC 8259 section 8.2).
 
-One pass of pydantic over the bytes gives the values in the definition's order.
+One pass of pydantic over the bytes gives the values in the definition's order. A body made to have very many
+errors is read another way, row by row, which stops at the first hundred: describing them all would hold
+everybody up.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import islice
 from types import GenericAlias
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal, Never, Union
 
 from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError, WithJsonSchema
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, from_json
 from typing_extensions import TypedDict
 
+from fielded.decisions.rules import CATEGORY_LENGTH
 from fielded.definition.deployment import Feature
-from fielded.doors.serving.problems import FieldError, Problem, unprocessable
+from fielded.doors.serving.problems import MOST_BUILT, MOST_ERRORS, FieldError, Problem, unprocessable
 from fielded.services.score_live import LiveRow, Value
 
 SUBJECT_LENGTH = 256
@@ -54,6 +58,7 @@ class RequestModel:
         rows: Any = Annotated[_list_of(row), Field(min_length=1, max_length=max_batch_rows)]
         self.max_batch_rows = max_batch_rows
         self._features = dict(features)
+        self._rows_expected = f"a list of 1 to {max_batch_rows} rows"
         self._one: TypeAdapter[Any] = TypeAdapter(row)
         self._many: TypeAdapter[Any] = TypeAdapter(_form("Batch", {"rows": rows}))
         self._columns: dict[str, TypeAdapter[Any]] = {
@@ -67,11 +72,14 @@ class RequestModel:
         Raises:
             Problem: 422, with every field that is wrong.
         """
-        try:
-            row = self._one.validate_json(body)
-        except ValidationError as error:
-            raise self._problem(error) from None
-        return LiveRow(row["subject"], tuple(row["features"].values()))
+        if self._is_usual(body, 1):
+            try:
+                return _live(self._one.validate_json(body))
+            except ValidationError as error:
+                if error.error_count() <= MOST_BUILT:
+                    raise self._problem(error) from None
+        (row,) = self._each([_json(body)], "")
+        return row
 
     def many(self, body: bytes) -> list[LiveRow]:
         """The rows of a `/score/batch` body.
@@ -79,11 +87,20 @@ class RequestModel:
         Raises:
             Problem: 422, with every field that is wrong.
         """
-        try:
-            rows = self._many.validate_json(body)["rows"]
-        except ValidationError as error:
-            raise self._problem(error) from None
-        return [LiveRow(row["subject"], tuple(row["features"].values())) for row in rows]
+        if self._is_usual(body, self.max_batch_rows):
+            try:
+                return [_live(row) for row in self._many.validate_json(body)["rows"]]
+            except ValidationError as error:
+                if error.error_count() <= MOST_BUILT:
+                    raise self._problem(error) from None
+        content = _json(body)
+        rows = content.get("rows") if isinstance(content, dict) else None
+        if not isinstance(rows, list) or not 1 <= len(rows) <= self.max_batch_rows:
+            raise unprocessable([FieldError("rows", "something else", self._rows_expected)])
+        unknown = _unknown(content, ("rows",), "")
+        if unknown:
+            raise unprocessable(unknown, all_found=len(unknown) < MOST_ERRORS)
+        return self._each(rows, "rows")
 
     def column(self, name: str, values: Sequence[Any], path: str) -> tuple[list[Value], list[FieldError]]:
         """The values of one feature, or of `subject`, for many rows.
@@ -93,15 +110,22 @@ class RequestModel:
             values: as they came out of JSON.
             path: how to name the list in an error.
         """
+        column = self._columns[name]
         try:
-            return self._columns[name].validate_python(values), []
-        except ValidationError as error:
+            return column.validate_python(values), []
+        except ValidationError:
             expected = _SUBJECT_EXPECTED if name == "subject" else self._expected[name]
-            places = {item["loc"][0]: item for item in error.errors(include_url=False, include_context=False)}
-            return [], [
-                FieldError(f"{path}[{place}]", json_type(item["input"]), expected)
-                for place, item in places.items()
-            ]
+        found: dict[int, FieldError] = {}
+        for start in range(0, len(values), MOST_ERRORS):  # so many at a time, until there are enough
+            try:
+                column.validate_python(values[start : start + MOST_ERRORS])
+            except ValidationError as error:
+                for item in error.errors(include_url=False, include_context=False):
+                    place = start + int(item["loc"][0])
+                    found[place] = FieldError(f"{path}[{place}]", json_type(item["input"]), expected)
+            if len(found) >= MOST_ERRORS:
+                break
+        return [], list(found.values())
 
     def schema(self, form: Literal["one", "many"]) -> dict[str, Any]:
         """JSON Schema of a body, without references."""
@@ -112,15 +136,46 @@ class RequestModel:
         rows = {"type": "array", "items": row, "minItems": 1, "maxItems": self.max_batch_rows}
         return _object({"rows": rows})
 
+    def _is_usual(self, body: bytes, rows: int) -> bool:
+        """Whether a body has no more members than one of so many rows may have, or a few more."""
+        return body.count(b":") <= rows * (len(self._features) + 2) + MOST_BUILT
+
+    def _each(self, rows: Sequence[Any], path: str) -> list[LiveRow]:
+        """Rows as they came out of JSON, one by one until there are errors enough.
+
+        Args:
+            rows: dictionaries, or whatever else stood there.
+            path: how to name the list in an error; empty where there is none.
+        """
+        taken: list[LiveRow] = []
+        found: dict[str, FieldError] = {}
+        for place, row in enumerate(rows):
+            at = f"{path}[{place}]" if path else ""
+            features = row.get("features") if isinstance(row, dict) else None
+            errors = _unknown(row, ("subject", "features"), at)
+            errors += _unknown(features, self._features, _joined(at, "features"))
+            if not errors:
+                try:
+                    taken.append(_live(self._one.validate_python(row)))
+                except ValidationError as error:
+                    errors = [self._told(item, at) for item in _described(error)]
+            for told in errors:
+                found.setdefault(told.field, told)
+            if len(found) >= MOST_ERRORS:
+                raise unprocessable(list(found.values()), all_found=False)
+        if found:
+            raise unprocessable(list(found.values()))
+        return taken
+
     def _problem(self, error: ValidationError) -> Problem:
         found: dict[str, FieldError] = {}
-        for item in error.errors(include_url=False, include_context=False):
+        for item in _described(error):
             told = self._told(item)
             found.setdefault(told.field, told)  # a number has several ways to be wrong; one is enough
         return unprocessable(list(found.values()))
 
-    def _told(self, item: ErrorDetails) -> FieldError:
-        kind, loc, path = item["type"], list(item["loc"]), ""
+    def _told(self, item: ErrorDetails, path: str = "") -> FieldError:
+        kind, loc = item["type"], list(item["loc"])
         if loc[:1] == ["rows"] and len(loc) > 1:
             path, loc = f"rows[{loc[1]}]", loc[2:]
         if kind == "extra_forbidden":
@@ -135,14 +190,19 @@ class RequestModel:
         if loc[0] == "rows":
             if isinstance(item["input"], list):
                 got = f"{'more' if item['input'] else 'fewer'} rows than that"
-            return FieldError("rows", got, f"a list of 1 to {self.max_batch_rows} rows")
+            return FieldError("rows", got, self._rows_expected)
         expected = "an object with every feature" if loc[0] == "features" else _SUBJECT_EXPECTED
         return FieldError(_joined(path, str(loc[0])), got, expected)
 
 
 def expectation(rule: Feature) -> str:
     """What a feature's value must be, for people."""
-    texts = {"float": "a number", "int": "a whole number of 64 bits", "category": "text", "bool": "true or false"}
+    texts = {
+        "float": "a number",
+        "int": "a whole number of 64 bits",
+        "category": f"text of at most {CATEGORY_LENGTH} characters",
+        "bool": "true or false",
+    }
     text = f"one of {', '.join(rule.values)}" if rule.unseen == "quarantine" else texts[rule.type]
     if rule.min is not None:
         text += f", at least {rule.min:g}"
@@ -183,13 +243,44 @@ def feature_schema(rule: Feature) -> dict[str, Any]:
     elif rule.unseen == "quarantine":
         schema = {"type": "string", "enum": list(rule.values)}
     else:
-        schema = {"type": "string", "pattern": r"^[^\u0000]*$", "examples": list(rule.values) or None}
+        schema = {
+            "type": "string",
+            "maxLength": CATEGORY_LENGTH,
+            "pattern": r"^[^\u0000]*$",
+            "examples": list(rule.values) or None,
+        }
     schema = {key: value for key, value in schema.items() if value is not None}
     if not rule.nullable:
         return schema
     if "enum" in schema:
         return {"type": ["string", "null"], "enum": [*rule.values, None]}
     return {**schema, "type": [schema["type"], "null"]}
+
+
+def _live(row: Mapping[str, Any]) -> LiveRow:
+    return LiveRow(row["subject"], tuple(row["features"].values()))
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return from_json(body)
+    except ValueError:
+        raise unprocessable([FieldError("body", "no JSON", "a JSON object in UTF-8")]) from None
+
+
+def _described(error: ValidationError) -> list[ErrorDetails]:
+    return error.errors(include_url=False, include_context=False)
+
+
+def _unknown(found: object, known: Collection[str], path: str) -> list[FieldError]:
+    """The first fields of an object that nobody knows."""
+    if not isinstance(found, dict):
+        return []
+    names = (str(name) for name in found if name not in known)
+    return [
+        FieldError(_joined(path, shown(name)), "an unknown field", "no field of that name")
+        for name in islice(names, MOST_ERRORS)
+    ]
 
 
 def _list_of(kind: Any) -> Any:
@@ -228,10 +319,17 @@ def _type_of(rule: Feature) -> Any:
     elif rule.type == "bool":
         kind = Annotated[bool, Field(strict=True)]
     elif rule.unseen == "quarantine":
-        kind = Literal[rule.values]
+        kind = _text(one_of=rule.values)
     else:
-        kind = Annotated[str, Field(strict=True, pattern=r"^[^\x00]*$")]
+        kind = _text()
     return Union[kind, None] if rule.nullable else kind  # noqa: UP007 - made at run time
+
+
+def _text(one_of: Sequence[str] | None = None) -> Any:
+    if one_of is None:
+        return Annotated[str, Field(strict=True, max_length=CATEGORY_LENGTH, pattern=r"^[^\x00]*$")]
+    values = tuple(value for value in one_of if len(value) <= CATEGORY_LENGTH)
+    return Literal[values] if values else Never
 
 
 def _float(rule: Feature) -> Any:

@@ -15,6 +15,7 @@ from fielded.doors.serving.documentation import Documentation
 from fielded.doors.serving.explanations import Explanations
 from fielded.doors.serving.inference_protocol import InferenceProtocol, infer_answer
 from fielded.doors.serving.lifespan import Serving
+from fielded.doors.serving.logs import Receipt
 from fielded.doors.serving.problems import FieldError, Problem, unprocessable
 from fielded.doors.serving.request_model import RequestModel, shown
 from fielded.services.score_live import LiveAnswer, LiveRow
@@ -46,6 +47,7 @@ class Routes:
     ) -> None:
         self._name = deployment.model.name
         self._api = site.api
+        self._production = site.environment == "production"
         self._proxy = site.identity.proxy
         self._serving = serving
         self._model = model
@@ -79,14 +81,12 @@ class Routes:
         explaining = _asked(call, explain=True)
         _expect_json(call)
         row = self._model.one(await call.whole_body(self._api.max_body_bytes))
-        if explaining:
-            self._explanations.check()
-        before = self._serving.scorer
-        answer = await self._score(call, (row,))
-        call.request_id = answer.request_ids[0]
         if not explaining:
-            return answers.prediction(row, answer)
-        explanation = await self._explanations.explain(row, answer, before, self._serving.scorer)
+            return answers.prediction(row, await self._score_one(call, row))
+        with self._explanations.place():
+            before = self._serving.scorer
+            answer = await self._score_one(call, row)
+            explanation = await self._explanations.explain(row, answer, before, self._serving.scorer)
         return answers.prediction(row, answer, explanation)
 
     async def score_batch(self, call: Call) -> Response:
@@ -126,8 +126,9 @@ class Routes:
         return answers.state({"name": "fielded", "version": version, "extensions": []})
 
     async def protocol_live(self, _call: Call) -> Response:
-        """Whether the process answers."""
-        return answers.state({"live": True})
+        """Whether the process can go on."""
+        alive = self._serving.alive
+        return answers.state({"live": alive}, status=200 if alive else 503)
 
     async def protocol_ready(self, _call: Call) -> Response:
         """Whether scores can be made, and made durable."""
@@ -135,8 +136,11 @@ class Routes:
         return answers.state({"ready": ready}, status=200 if ready else 503)
 
     async def live(self, _call: Call) -> Response:
-        """Whether the process answers. Depends on nothing else: a restart mends nothing else."""
-        return answers.state({"status": "live"})
+        """Whether the process answers and still has what scores. Depends on nothing else: a restart mends nothing
+        else.
+        """
+        alive = self._serving.alive
+        return answers.state({"status": "live" if alive else "not live"}, status=200 if alive else 503)
 
     async def ready(self, _call: Call) -> Response:
         """Whether the model is loaded and the journal takes a row; it is written to, to know."""
@@ -144,8 +148,8 @@ class Routes:
         return answers.state({"status": "ready" if ready else "not ready"}, status=200 if ready else 503)
 
     async def metrics(self, call: Call) -> Response:
-        """Prometheus metrics: for the role `audit`, or without a token from this machine itself."""
-        if not self._asked_from_here(call):
+        """Prometheus metrics: for the role `audit`; at a development site also from this machine itself."""
+        if self._production or not self._asked_from_here(call):
             await call.gate.admit(call, "audit")
         self._serving.metrics.flush()
         return Answer(await self._serving.beside(self._serving.metrics.text), media_type=metrics.MEDIA_TYPE)
@@ -154,8 +158,15 @@ class Routes:
         caller: Caller | None = call.caller
         if caller is None:
             raise RuntimeError("a score for nobody")
+        call.gate.take_rows(call, len(rows))
         answer = await self._serving.score(rows, caller)
         call.scored = True
+        call.receipt = Receipt(answer.journal, answer.first_sequence + len(rows) - 1, answer.chains[-1])
+        return answer
+
+    async def _score_one(self, call: Call, row: LiveRow) -> LiveAnswer:
+        answer = await self._score(call, (row,))
+        call.request_id = answer.request_ids[0]
         return answer
 
     def _check_model(self, call: Call) -> None:
@@ -186,7 +197,9 @@ def _asked(call: Call, *, explain: bool = False) -> bool:
         return False
     errors, found = [], None
     for name, text in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
-        if name != "explain" or not explain:
+        if name == "explain" and not explain:
+            errors.append(FieldError("explain", "a parameter of /score", "none: only /score explains"))
+        elif name != "explain":
             errors.append(FieldError(shown(name), "an unknown parameter", "`explain`" if explain else "none"))
         elif text not in _TRUTH or found is not None:
             errors.append(FieldError("explain", "text", "true or false, once"))

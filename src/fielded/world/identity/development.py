@@ -26,6 +26,10 @@ class DevelopmentAuthenticator:
         """There is nothing to read."""
         return False
 
+    def held_keys(self) -> int | None:
+        """There are none to hold."""
+        return None
+
     def knows(self, token: str) -> bool:
         """Whether it is the token, in a time that does not tell how much of it is right."""
         return hmac.compare_digest(token.encode(), self._token)

@@ -8,7 +8,9 @@ Which keys are taken, and for what:
 3. RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, Ed25519 (FIPS 186-5, SP 800-131A).
 4. A key that shows its private half, or that is symmetric, is known to others: it is left out.
 
-An answer that cannot be read, or holds no key to check with, changes nothing: the keys that are held stay.
+A key set without a key to check with is an answer like any other: the provider has withdrawn them all. What is no
+key set (no answer, an error, something else) changes nothing: the keys that are held stay, but only so long. After
+that the provider may have withdrawn any of them without our knowing.
 """
 
 import hashlib
@@ -41,6 +43,7 @@ MIN_SECONDS_BETWEEN: Final = (
 )
 SILENCE_SECONDS: Final = 5.0  # of the provider, before it counts as not answering
 ANSWER_SECONDS: Final = 10.0  # for the whole answer
+KEEP_SECONDS: Final = 86_400.0  # see `keep_keys_seconds` of the site
 _WAIT_SECONDS: Final = 5.0  # for another thread's reading
 
 _RSA_BITS = range(2048, 8193)
@@ -112,7 +115,7 @@ def parse_key_set(content: bytes) -> KeySet:
     """The usable keys in a JSON Web Key Set.
 
     Raises:
-        KeysNotRead: no such set, or no key in it can check signatures.
+        KeysNotRead: no such set.
     """
     if len(content) > MAX_KEY_SET_BYTES:
         raise KeysNotRead("too large")
@@ -130,8 +133,6 @@ def parse_key_set(content: bytes) -> KeySet:
             keys.append(_key(jwk))
         except KeysNotRead as problem:
             left_out.add(problem.reason)
-    if not keys:
-        raise KeysNotRead("no usable key")
     return KeySet(tuple(keys), len(published), hashlib.sha256(content).hexdigest(), tuple(sorted(left_out)))
 
 
@@ -162,6 +163,9 @@ def _key(jwk: dict[str, Any]) -> VerificationKey:
     return VerificationKey(kid, fitting, public)
 
 
+_NONE = KeySet()
+
+
 class KeySource:
     """The keys of one provider, as last read.
 
@@ -169,7 +173,13 @@ class KeySource:
     """
 
     def __init__(
-        self, place: str, *, refresh_seconds: float, clock: Callable[[], datetime], fetch: "Fetch | None" = None
+        self,
+        place: str,
+        *,
+        refresh_seconds: float,
+        clock: Callable[[], datetime],
+        keep_seconds: float = KEEP_SECONDS,
+        fetch: "Fetch | None" = None,
     ) -> None:
         """Hold no keys yet: `refresh` reads them.
 
@@ -177,9 +187,11 @@ class KeySource:
             place: `https://...`, `http://` on this machine, or `file:PATH`.
             refresh_seconds: age after which they are read again.
             clock: the time now, UTC.
+            keep_seconds: age after which keys that could not be read again are believed no more.
             fetch: how to read `place`; by default a file or one HTTP request.
         """
-        self.keys = KeySet()
+        self._keys = KeySet()
+        self._keep_seconds = keep_seconds
         self._place = place
         self._refresh_seconds = refresh_seconds
         self._clock = clock
@@ -187,6 +199,11 @@ class KeySource:
         self._reading = threading.Lock()
         self._read_at: float | None = None
         self._tried_at: float | None = None
+
+    @property
+    def keys(self) -> KeySet:
+        """The keys that may check signatures now: none, once the provider has been silent for too long."""
+        return _NONE if self._is_expired() else self._keys
 
     def refresh(self, *, force: bool = False) -> bool:
         """Read the keys again if they are old, or at once with `force`.
@@ -217,7 +234,8 @@ class KeySource:
         Raises:
             WrongUse: naming the file.
         """
-        if not self._read() and self._place.startswith("file:"):
+        self._read()
+        if not self._keys.keys and self._place.startswith("file:"):
             step = "Save the provider's key set there, with at least one RSA, EC or Ed25519 key for signatures"
             raise WrongUse(
                 f"identity.oidc.jwks: got no keys in {self._place}, expected a JSON Web Key Set. {step}"
@@ -228,14 +246,17 @@ class KeySource:
             found = parse_key_set(self._fetch(self._place))
         except KeysNotRead as problem:
             LOG.warning("key set not read: %s", problem.reason, extra={"reason": problem.reason})
+            self._tell_expired()
             return False
         else:
-            if found.sha256 != self.keys.sha256:
+            if found.sha256 != self._keys.sha256:
                 if found.left_out:
                     reasons = ", ".join(found.left_out)
                     LOG.warning("keys left out: %s", reasons, extra={"reason": reasons})
                 LOG.info("key set read: %d of %d keys", len(found.keys), found.published)
-                self.keys = found
+                self._keys = found
+                if not found.keys:
+                    LOG.error("key set without a usable key: no token is believed")
             self._read_at = self._now()
             return True
         finally:
@@ -245,6 +266,13 @@ class KeySource:
         if self._is_recent(self._tried_at):
             return False
         return force or self._read_at is None or not 0 <= self._now() - self._read_at < self._refresh_seconds
+
+    def _tell_expired(self) -> None:
+        if self._is_expired():
+            LOG.error("keys expired: not read for %g s or more, no token is believed", self._keep_seconds)
+
+    def _is_expired(self) -> bool:
+        return self._read_at is not None and self._now() - self._read_at >= self._keep_seconds
 
     def _is_recent(self, then: float | None) -> bool:
         return then is not None and 0 <= self._now() - then < MIN_SECONDS_BETWEEN  # a clock may be set back

@@ -84,6 +84,10 @@ class OidcAuthenticator:
         """Read the provider's keys again; see the port."""
         return self._source.refresh(force=force)
 
+    def held_keys(self) -> int | None:
+        """Keys of the provider; see the port."""
+        return len(self._source.keys.keys)
+
     def believe(self, token: str) -> Believed:
         """What `token` says.
 

@@ -50,7 +50,12 @@ def open_authenticator(site: Site, clock: Callable[[], datetime]) -> SeveralAuth
 
 
 def _open_oidc(settings: Oidc, clock: Callable[[], datetime]) -> OidcAuthenticator:
-    source = KeySource(settings.jwks, refresh_seconds=settings.refresh_seconds, clock=clock)
+    source = KeySource(
+        settings.jwks,
+        refresh_seconds=settings.refresh_seconds,
+        keep_seconds=settings.keep_keys_seconds,
+        clock=clock,
+    )
     source.read_first()
     return OidcAuthenticator(settings, source, clock)
 

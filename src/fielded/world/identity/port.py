@@ -92,3 +92,6 @@ class Authenticator(Protocol):
             Whether it is worth trying again: keys were read by this call, or with `force` so shortly before it
             that they are as new.
         """
+
+    def held_keys(self) -> int | None:
+        """How many keys can check tokens now; None where no provider publishes any."""

@@ -74,6 +74,10 @@ class ProxyAuthenticator:
         """There is nothing to read."""
         return False
 
+    def held_keys(self) -> int | None:
+        """There are none to hold."""
+        return None
+
     def client_address(self, credentials: Credentials) -> str:
         """The address that the proxy has seen, or the proxy's own where it names none. After `check_sender`."""
         lines = credentials.headers.get(self._forwarded, ())

@@ -55,6 +55,10 @@ class SeveralAuthenticators:
         """Read the provider's keys again; see the port."""
         return self._oidc is not None and self._oidc.refresh(force=force)
 
+    def held_keys(self) -> int | None:
+        """Keys of the provider; see the port."""
+        return None if self._oidc is None else self._oidc.held_keys()
+
     def _by_token(self, credentials: Credentials) -> Caller:
         token = bearer_token(credentials)
         if token is None:

@@ -3,6 +3,8 @@
 An entry's `rows` are a CRC-32 and the length of what follows unpacked (u32 LE each), then the Arrow IPC message
 of the batch without its schema, as an LZ4 frame: rows of one moment are so alike that a third to a sixth of the
 pages is written and flushed. Schemas are kept apart, once, by the SHA-256 of their IPC message.
+
+What comes back from a store is not believed: it is measured before it is unpacked and validated after.
 """
 
 import hashlib
@@ -14,12 +16,15 @@ from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
-from fielded.words.errors import Unreachable
-from fielded.world.journal.port import End, OutOfStep
+from fielded.words.errors import Refused
+from fielded.world.journal.port import Damaged, End, OutOfStep
 
 _OPENING = struct.Struct("<II")
 _DIGEST_BYTES = 32
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST_PACKED = 64 << 20  # bytes of one entry; SQLite takes a GB, but a reader holds many at once
+_MOST_UNPACKED = 1 << 30
+_MOST_TO_ONE = 256  # LZ4 packs no tighter (its block format spends a byte on 255)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +36,8 @@ class Entry:
         last: number of the last row.
         head: the chain's head after the last row, 32 bytes.
         schema: SHA-256 of the schema's IPC message.
+        at: `scored_at` of the first row, microseconds since the epoch; it is kept beside the rows, so that nobody
+            unpacks them to know how long they wait.
         rows: the packed rows, as this module's opening says.
     """
 
@@ -38,6 +45,7 @@ class Entry:
     last: int
     head: bytes
     schema: bytes
+    at: int | None
     rows: bytes
 
 
@@ -56,6 +64,7 @@ class Packer:
 
         Raises:
             OutOfStep: they do not.
+            Refused: they are too large for one entry.
         """
         last, head = _checked(rows, journal, end)
         if self._seen is None or not rows.schema.equals(self._seen):
@@ -64,8 +73,20 @@ class Packer:
             rows = rows.cast(self._plain)
         message = rows.serialize()
         packed = self._codec.compress(message, asbytes=True)
-        opening = _OPENING.pack(zlib.crc32(packed), message.size)
-        return Entry(first=end.sequence + 1, last=last, head=head, schema=self._digest, rows=opening + packed)
+        if len(packed) > _MOST_PACKED or message.size > _MOST_UNPACKED:
+            raise Refused(
+                f"journal {journal}: got {rows.num_rows} rows of {len(packed) >> 20} MiB packed, "
+                f"{message.size >> 20} MiB unpacked, expected at most {_MOST_PACKED >> 20} and "
+                f"{_MOST_UNPACKED >> 20} at once. Send fewer or shorter rows"
+            )
+        return Entry(
+            first=end.sequence + 1,
+            last=last,
+            head=head,
+            schema=self._digest,
+            at=rows.column("scored_at")[0].value,
+            rows=_OPENING.pack(zlib.crc32(packed), message.size) + packed,
+        )
 
     def _learn(self, schema: pa.Schema) -> None:
         # A batch's IPC message leaves its dictionaries out, so what is kept has none.
@@ -76,35 +97,67 @@ class Packer:
         self._digest = hashlib.sha256(self.schema).digest()
 
 
-def unpack(rows: bytes, schema: pa.Schema, where: str) -> pa.RecordBatch:
+def unpack(rows: bytes, schema: pa.Schema, count: int, where: str) -> pa.RecordBatch:
     """The batch of an entry.
 
     Args:
         rows: as packed.
         schema: the schema that the entry names.
+        count: how many rows there are by the entry's numbers.
         where: what to call the entry in an error.
 
     Raises:
-        Unreachable: the bytes are not those that were written.
+        Damaged: the bytes are not those that were written.
     """
-    packed = memoryview(rows)[_OPENING.size :]
-    if len(rows) < _OPENING.size or zlib.crc32(packed) != _OPENING.unpack_from(rows)[0]:
-        raise Unreachable(
-            f"{where}: rows: got bytes that differ from those written, expected their CRC-32. The store is "
-            "damaged: put this journal back from a copy"
-        )
+    packed = memoryview(rows)[_OPENING.size :] if isinstance(rows, bytes) else b""
+    if not packed or zlib.crc32(packed) != _OPENING.unpack_from(rows)[0]:
+        raise damaged(where, "bytes that differ from those written, expected their CRC-32")
     size = _OPENING.unpack_from(rows)[1]
-    return pa.ipc.read_record_batch(pa.Codec("lz4").decompress(packed, size), schema)
+    if size > min(_MOST_UNPACKED, len(packed) * _MOST_TO_ONE):
+        raise damaged(where, f"{size} bytes unpacked, expected no more than LZ4 can have packed")
+    try:
+        batch = pa.ipc.read_record_batch(pa.Codec("lz4").decompress(packed, size), schema)
+        batch.validate(full=True)
+    except (pa.ArrowException, ValueError, OSError, EOFError):  # without Arrow's words: they may quote values
+        raise damaged(where, "bytes that are no Arrow record batch, expected one") from None
+    if batch.num_rows != count:
+        raise damaged(where, f"{batch.num_rows} rows, expected {count}")
+    return batch
 
 
-def read_schema(message: bytes) -> pa.Schema:
-    """A schema of its IPC message."""
-    return pa.ipc.read_schema(pa.py_buffer(message))
+def read_schema(message: object, digest: bytes, where: str) -> pa.Schema:
+    """A schema of its IPC message.
+
+    Args:
+        message: as kept; None where the store has none.
+        digest: SHA-256 that the entry gives.
+        where: what to call the entry in an error.
+
+    Raises:
+        Damaged: the message is not the one that was written.
+    """
+    if not isinstance(message, bytes) or hashlib.sha256(message).digest() != digest:
+        raise damaged(where, "a schema that differs from the one written, expected its SHA-256")
+    try:
+        return pa.ipc.read_schema(pa.py_buffer(message))
+    except (pa.ArrowException, ValueError, OSError, EOFError):
+        raise damaged(where, "bytes that are no Arrow schema, expected one") from None
 
 
-def first_moment(batch: pa.RecordBatch) -> datetime:
-    """`scored_at` of a batch's first row, UTC. Asked for as a datetime, Arrow would import pandas."""
-    return _EPOCH + timedelta(microseconds=batch.column("scored_at")[0].value)
+def damaged(where: str, found: str) -> Damaged:
+    """The error of an entry that is not what was written."""
+    return Damaged(
+        f"{where}: rows: got {found}. The store is damaged: put this journal back from a copy, or aside, where it "
+        "is kept but no longer drained"
+    )
+
+
+def moment(at: object) -> datetime | None:
+    """A moment of its microseconds since the epoch, UTC; None where there are none that make sense."""
+    try:
+        return _EPOCH + timedelta(microseconds=at) if isinstance(at, int) else None
+    except OverflowError:
+        return None
 
 
 def within(batch: pa.RecordBatch, first: int, after: int, through: int) -> Iterator[pa.RecordBatch]:

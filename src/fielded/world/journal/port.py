@@ -12,7 +12,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from fielded.words.errors import Unreachable
+from fielded.words.errors import Refused, Unreachable
 
 
 class JournalDown(Unreachable):
@@ -22,6 +22,12 @@ class JournalDown(Unreachable):
 class OutOfStep(JournalDown):
     """Rows or numbers do not go on from where the journal's chain stands: a gap, an overlap, or a store that was
     put back from an older copy. Nothing was written.
+    """
+
+
+class Damaged(Refused):
+    """An entry of a journal whose bytes are not those that were written. Its other entries and other journals are
+    not touched by that: what is wrong is told, the rest goes on.
     """
 
 
@@ -45,14 +51,17 @@ class Backlog:
     Attributes:
         journal: its id, a UUID.
         rows: how many rows were not trimmed yet.
-        oldest: `scored_at` of the first of them, UTC; None where there is none.
+        oldest: `scored_at` of the first row of the append that the first of them came with, UTC: no later than
+            its own. None where there is none, or where it was written before this was kept.
         end: where its chain stands.
+        ledger: identity of the ledger that it is drained to; empty in a journal older than this.
     """
 
     journal: str
     rows: int
     oldest: datetime | None
     end: End
+    ledger: str
 
 
 class Journal(Protocol):
@@ -74,7 +83,9 @@ class Journal(Protocol):
                 `end`, `chain` is filled. Schemas may differ from call to call.
 
         Raises:
-            OutOfStep: they do not go on from `end`; none of them is durable.
+            OutOfStep: they do not go on from `end`; none of them is durable. Or the store has lost rows that it
+                had confirmed, or has others: then every later call says so again.
+            Refused: they take more room than one entry may; none of them is durable.
             JournalDown: they may or may not be durable; none of them may be answered. The next call opens the
                 store again, finds out where the chain stands, and goes on by itself once the cause is gone.
         """
@@ -93,15 +104,19 @@ class Journal(Protocol):
 class Journals(Protocol):
     """The journals of one deployment at one site."""
 
-    def claim(self) -> Journal:
-        """A journal to write: one that no living process holds, or a new one.
+    def claim(self, ledger: str) -> Journal:
+        """A journal to write: one of this ledger, or of none yet, that no living process holds, or a new one.
+
+        Args:
+            ledger: identity of the ledger that it is to be drained to (`Ledger.identity`); kept with the journal.
 
         Raises:
             JournalDown: the store does not answer.
         """
 
     def backlogs(self) -> list[Backlog]:
-        """Every journal, oldest first. Empty where nothing was ever journaled; makes nothing.
+        """Every journal that was not put aside, of all ledgers, oldest first. Empty where nothing was ever
+        journaled; makes nothing, and reads no row.
 
         Raises:
             JournalDown: the store does not answer.
@@ -112,8 +127,9 @@ class Journals(Protocol):
 
         Raises:
             OutOfStep: the journal ends before `after`: it has lost rows.
+            Damaged: bytes are not those that were written; the rows before them were given.
             JournalDown: the store does not answer.
-            Unreachable: no such journal, or its bytes are damaged.
+            Unreachable: no such journal.
         """
 
     def trim(self, journal: str, through: int) -> None:
@@ -122,6 +138,19 @@ class Journals(Protocol):
 
         Raises:
             OutOfStep: the journal ends before `through`: it has lost rows.
+            JournalDown: the store does not answer.
+            Unreachable: no such journal.
+        """
+
+    def put_aside(self, journal: str) -> str:
+        """Take a journal out of use, for instance one that cannot be drained: nothing is deleted, but `claim`,
+        `backlogs`, `read` and `trim` know it no more.
+
+        Returns:
+            Where it is now, for a person.
+
+        Raises:
+            Refused: a process writes it.
             JournalDown: the store does not answer.
             Unreachable: no such journal.
         """

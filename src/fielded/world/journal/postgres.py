@@ -10,6 +10,7 @@ keeps accepting bytes.
 """
 
 import hashlib
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,9 +23,9 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.numeric import Int8
 
 from fielded.decisions.chain import start_of
-from fielded.words.errors import Unreachable, WrongUse
+from fielded.words.errors import Refused, Unreachable, WrongUse
 from fielded.words.identifiers import RandomBytes, uuid7
-from fielded.world.journal.entries import Entry, first_moment, read_schema, unpack, within
+from fielded.world.journal.entries import Entry, moment, read_schema, unpack, within
 from fielded.world.journal.port import Backlog, End, Journal, JournalDown, OutOfStep
 from fielded.world.journal.writer import Writer
 
@@ -60,26 +61,59 @@ CREATE SCHEMA IF NOT EXISTS fielded;
 CREATE TABLE IF NOT EXISTS fielded.journals (
     id uuid PRIMARY KEY, deployment text NOT NULL, trimmed bigint NOT NULL, gone bigint NOT NULL,
     head bytea NOT NULL, probes bigint NOT NULL);
+ALTER TABLE fielded.journals ADD COLUMN IF NOT EXISTS ledger text NOT NULL DEFAULT '';
+ALTER TABLE fielded.journals ADD COLUMN IF NOT EXISTS aside boolean NOT NULL DEFAULT false;
 CREATE INDEX IF NOT EXISTS journals_of_deployment ON fielded.journals (deployment, id);
 CREATE TABLE IF NOT EXISTS fielded.journal_schemas (digest bytea PRIMARY KEY, message bytea NOT NULL);
 CREATE TABLE IF NOT EXISTS fielded.journal_entries (
     journal uuid NOT NULL, first bigint NOT NULL, last bigint NOT NULL, head bytea NOT NULL, schema bytea NOT NULL,
     rows bytea NOT NULL, PRIMARY KEY (journal, first));
 ALTER TABLE fielded.journal_entries ALTER COLUMN rows SET STORAGE EXTERNAL;
+ALTER TABLE fielded.journal_entries ADD COLUMN IF NOT EXISTS at bigint;
 """
 # `gone` and `head` are the end of the last entry that was deleted; `rows` is packed already.
 
+_FORMAT = """
+SELECT CASE WHEN to_regclass('fielded.journal_entries') IS NULL THEN 0 WHEN EXISTS (
+    SELECT FROM pg_attribute WHERE attrelid = to_regclass('fielded.journal_entries') AND attname = 'at'
+    AND NOT attisdropped) THEN 2 ELSE 1 END
+"""  # 0: no tables; 1: without `ledger`, `aside` and `at`, which the next claim adds
+
 _STANDING = """
-SELECT j.id::text, j.trimmed, coalesce(e.last, j.gone), coalesce(e.head, j.head)
+SELECT j.id::text, j.trimmed, coalesce(e.last, j.gone), coalesce(e.head, j.head), {ledger}, {at}
 FROM fielded.journals j LEFT JOIN LATERAL (
     SELECT last, head FROM fielded.journal_entries WHERE journal = j.id ORDER BY first DESC LIMIT 1) e ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM fielded.journal_entries WHERE journal = j.id AND last > j.trimmed ORDER BY first LIMIT 1
+) o ON true
+WHERE j.deployment = %s AND {used}
+"""
+_STANDINGS = {
+    1: _STANDING.format(ledger="''", at="NULL", used="true"),
+    2: _STANDING.format(ledger="j.ledger", at="o.at", used="NOT j.aside"),
+}
+
+_STANDBYS = """
+SELECT current_setting('synchronous_standby_names') = ''
+    OR current_setting('synchronous_commit') IN ('off', 'local')
+FROM pg_stat_replication WHERE state IS DISTINCT FROM 'backup' LIMIT 1
 """
 
-_INSERT = "INSERT INTO fielded.journal_entries VALUES (%s, %s, %s, %b, %b, %b)"
+_INSERT = (
+    "INSERT INTO fielded.journal_entries (journal, first, last, head, schema, at, rows) "
+    "VALUES (%s, %s, %s, %b, %b, %s, %b)"
+)
+
+_LOG = logging.getLogger("fielded.journal")
 
 
 class PostgresJournals:
     """The journals of a deployment in one database.
+
+    A row is durable on the server that confirmed it. Where standbys follow that server asynchronously
+    (`synchronous_standby_names` is empty), a failover can lose answered rows: set it, so that a commit waits for a
+    standby. Where it is not set, the log says so once. A writer that outlives such a failover finds its journal
+    shorter than was confirmed and takes nothing more (`OutOfStep`).
 
     Args:
         url: `postgresql://...`; never repeated in an error.
@@ -112,16 +146,18 @@ class PostgresJournals:
         self._random_bytes = random_bytes
         self._forgiving = forgiving
         self._patience = patience
+        self._warned = False
 
-    def claim(self) -> Journal:
+    def claim(self, ledger: str) -> Journal:
         with self._connected() as connection:
             self._check_durable(connection)
             _make_tables(connection)
             now = connection.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint").fetchone()
             journal = uuid7(_only(now), self._random_bytes)
             connection.execute(
-                "INSERT INTO fielded.journals VALUES (%s, %s, 0, 0, %b, 0)",
-                (journal, self._deployment, start_of(journal)),
+                "INSERT INTO fielded.journals (id, deployment, trimmed, gone, head, probes, ledger) "
+                "VALUES (%s, %s, 0, 0, %b, 0, %s)",
+                (journal, self._deployment, start_of(journal), ledger),
             )
         claimed = PostgresJournal(self, journal)
         _ = claimed.end  # takes the lock
@@ -129,14 +165,18 @@ class PostgresJournals:
 
     def backlogs(self) -> list[Backlog]:
         with self._connected() as connection:
-            if not _has_tables(connection):
+            found = _format(connection)
+            if not found:
                 return []
-            rows = connection.execute(f"{_STANDING} WHERE j.deployment = %s ORDER BY j.id", (self._deployment,))
-            return [_backlog(connection, *row) for row in rows.fetchall()]
+            rows = connection.execute(f"{_STANDINGS[found]} ORDER BY j.id", (self._deployment,)).fetchall()
+            return [
+                Backlog(journal, sequence - trimmed, moment(at), End(sequence, bytes(head)), ledger)
+                for journal, trimmed, sequence, head, ledger, at in rows
+            ]
 
     def read(self, journal: str, after: int) -> Iterator[pa.RecordBatch]:
         with self._connected() as connection:
-            _, trimmed, sequence, head = self._standing(connection, journal)
+            trimmed, sequence, head = self._standing(connection, journal)
             if after > sequence:
                 raise _lost(journal, End(sequence, head), after)
             yield from _rows(connection, journal, max(after, trimmed), sequence)
@@ -144,23 +184,33 @@ class PostgresJournals:
     def trim(self, journal: str, through: int) -> None:
         with self._connected() as connection:
             connection.execute("SET synchronous_commit = off")  # a trim that a crash undoes is done again
-            _, trimmed, sequence, head = self._standing(connection, journal)
+            trimmed, sequence, head = self._standing(connection, journal)
             if through > sequence:
                 raise _lost(journal, End(sequence, head), through)
             while through > trimmed and _trim_some(connection, journal, through):
                 pass
 
-    def _standing(self, connection: psycopg.Connection, journal: str) -> tuple[str, int, int, bytes]:
-        row = None
-        if _has_tables(connection):
-            where = f"{_STANDING} WHERE j.deployment = %s AND j.id::text = %s"
+    def put_aside(self, journal: str) -> str:
+        with self._connected() as connection:
+            self._standing(connection, journal)
+            if not _only(connection.execute("SELECT pg_try_advisory_lock(%s)", (_key(journal),)).fetchone()):
+                raise Refused(f"journal {journal}: got a process that writes it, expected none. Stop it first")
+            _make_tables(connection)
+            connection.execute("UPDATE fielded.journals SET aside = true WHERE id = %s", (journal,))
+        return f"fielded.journals, id {journal}, marked `aside`"
+
+    def _standing(self, connection: psycopg.Connection, journal: str) -> tuple[int, int, bytes]:
+        """Number of the last row trimmed, of the last row, and the chain's head after it."""
+        row, found = None, _format(connection)
+        if found:
+            where = f"{_STANDINGS[found]} AND j.id::text = %s"
             row = connection.execute(where, (self._deployment, journal)).fetchone()
         if row is None:
             raise Unreachable(
                 f"journal {journal}: got none in the PostgreSQL database of `journal_url`, expected one that is "
                 "listed there"
             )
-        return row[0], row[1], row[2], bytes(row[3])
+        return row[1], row[2], bytes(row[3])
 
     @contextmanager
     def _connected(self) -> Iterator[psycopg.Connection]:
@@ -201,17 +251,28 @@ class PostgresJournals:
     def hold(self, connection: psycopg.Connection, journal: str) -> End:
         """Take a journal for a session, once no other has it, and say where its chain stands."""
         self._check_durable(connection)
-        key = int.from_bytes(hashlib.sha256(journal.encode()).digest()[:8], "big") >> 1
+        self._warn_of_failover(connection)
         # The only other that can have it is our own session from before a broken connection.
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted "
             "AND objsubid = 1 AND (classid::bigint << 32) | objid::bigint = %s AND pid <> pg_backend_pid() "
             "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-            (key,),
+            (_key(journal),),
         )
-        connection.execute("SELECT pg_advisory_lock(%s)", (key,))
-        _, _, sequence, head = self._standing(connection, journal)
+        connection.execute("SELECT pg_advisory_lock(%s)", (_key(journal),))
+        _, sequence, head = self._standing(connection, journal)
         return End(sequence, head)
+
+    def _warn_of_failover(self, connection: psycopg.Connection) -> None:
+        if self._warned:
+            return
+        with suppress(psycopg.errors.InsufficientPrivilege):
+            self._warned = bool(_only(connection.execute(_STANDBYS).fetchone()))
+        if self._warned:
+            _LOG.warning(
+                "journal: PostgreSQL has standbys that commits do not wait for: "
+                "a failover can lose answered rows. Set synchronous_standby_names"
+            )
 
 
 class PostgresJournal(Writer):
@@ -238,7 +299,9 @@ class PostgresJournal(Writer):
     def _insert(self, entry: Entry, schema: bytes) -> None:
         connection = self._opened()
         # As bigint whatever their size, so that one prepared statement does for all.
-        values = (self.id, Int8(entry.first), Int8(entry.last), entry.head, entry.schema, entry.rows)
+        numbers = (None if number is None else Int8(number) for number in (entry.first, entry.last, entry.at))
+        first, last, at = numbers
+        values = (self.id, first, last, entry.head, entry.schema, at, entry.rows)
         if entry.schema in self._stored:
             connection.execute(_INSERT, values, prepare=True)
             return
@@ -293,22 +356,21 @@ def _in_time(gen: PQGen[_T], patience: float) -> PQGen[_T]:
         return cast("_T", done.value)
 
 
-def _has_tables(connection: psycopg.Connection) -> bool:
-    return bool(_only(connection.execute("SELECT to_regclass('fielded.journal_entries') IS NOT NULL").fetchone()))
+def _format(connection: psycopg.Connection) -> int:
+    return int(_only(connection.execute(_FORMAT).fetchone()))
 
 
 def _make_tables(connection: psycopg.Connection) -> None:
     """Make what is missing; two that start at once take turns. A role that may not needs to find the tables."""
-    if not _has_tables(connection):
+    if _format(connection) < max(_STANDINGS):
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MAKING,))
             connection.execute(_TABLES)
 
 
-def _backlog(connection: psycopg.Connection, journal: str, trimmed: int, sequence: int, head: bytes) -> Backlog:
-    oldest = next(_rows(connection, journal, trimmed, sequence), None) if sequence > trimmed else None
-    moment = None if oldest is None else first_moment(oldest)
-    return Backlog(journal, sequence - trimmed, moment, End(sequence, bytes(head)))
+def _key(journal: str) -> int:
+    """The advisory lock of a journal's writer."""
+    return int.from_bytes(hashlib.sha256(journal.encode()).digest()[:8], "big") >> 1
 
 
 def _rows(connection: psycopg.Connection, journal: str, after: int, through: int) -> Iterator[pa.RecordBatch]:
@@ -326,12 +388,13 @@ def _rows(connection: psycopg.Connection, journal: str, after: int, through: int
         values = (journal, start, through, _READ_ENTRIES)
         entries = connection.execute(query, values, binary=True).fetchall()
         for first, last, digest, rows in entries:
+            where = f"journal {journal}: rows {first} to {last}"
             if digest not in schemas:
                 message = connection.execute(
                     "SELECT message FROM fielded.journal_schemas WHERE digest = %b", (digest,), binary=True
                 )
-                schemas[digest] = read_schema(_only(message.fetchone()))
-            batch = unpack(rows, schemas[digest], f"journal {journal}: rows {first} to {last}")
+                schemas[digest] = read_schema(_only(message.fetchone()), digest, where)
+            batch = unpack(rows, schemas[digest], last - first + 1, where)
             yield from within(batch, first, after, through)
         if not entries:
             return
@@ -399,6 +462,7 @@ _PHRASES = (
     "too many clients",
     "read-only transaction",
     "permission denied",
+    "must be owner",
     "could not extend file",
     "no space left on device",
     "server closed the connection",

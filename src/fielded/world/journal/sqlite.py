@@ -2,7 +2,8 @@
 
 `FOLDER/<deployment>/journal-001.sqlite` is a slot, and `journal-001.lock` beside it is locked (`flock`) by the
 process that writes it; the operating system frees that lock however the process ends. A slot's journal keeps its
-id and goes on when another process claims it.
+id and goes on when another process of the same ledger claims it. One that is damaged, or was put aside, lies in
+a folder of its own beside the slots (`slots`).
 
 An append is one INSERT and one flush of the write-ahead log (WAL, synchronous=FULL). What SQLite itself cannot
 see is looked at here: a file that was deleted takes writes as if nothing were wrong, and pages whose flush
@@ -10,7 +11,6 @@ failed look clean to the next reader. So the file's place is checked at each wri
 first has the whole log written into the file and flushed.
 """
 
-import fcntl
 import logging
 import os
 import sqlite3
@@ -23,15 +23,16 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from fielded.decisions.chain import start_of
-from fielded.words.errors import Unreachable
+from fielded.words.errors import Refused, Unreachable
 from fielded.words.identifiers import RandomBytes, uuid7
 from fielded.world.data_files import sync
-from fielded.world.journal.entries import Entry, first_moment, read_schema, unpack, within
+from fielded.world.journal.entries import Entry, damaged, moment, read_schema, unpack, within
 from fielded.world.journal.port import Backlog, End, Journal, JournalDown, OutOfStep
+from fielded.world.journal.slots import finish_moves, lock, make_folder, make_private, move_out
 from fielded.world.journal.writer import Writer
 
 _APPLICATION = 0x666C646A  # "fldj", in the header of our files
-_FORMAT = 1
+_FORMAT = 2  # format 1 had neither `ledger` nor `at`: it is read, and made format 2 when it is claimed
 _SLOTS = 4096
 _PAGES = 2000  # of the log before it is written into the file: 8 MiB, more of them make that pause longer
 _READ_ENTRIES = 64
@@ -40,13 +41,19 @@ _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _PRIMARY = 0xFF  # an SQLite error code without its extension
 
 _TABLES = """
-CREATE TABLE journal (id TEXT NOT NULL, trimmed INTEGER NOT NULL, gone INTEGER NOT NULL, head BLOB NOT NULL);
+CREATE TABLE journal (id TEXT NOT NULL, trimmed INTEGER NOT NULL, gone INTEGER NOT NULL, head BLOB NOT NULL,
+                      ledger TEXT NOT NULL);
 CREATE TABLE schemas (digest BLOB PRIMARY KEY, message BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE entries (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, head BLOB NOT NULL, schema BLOB NOT NULL,
-                      rows BLOB NOT NULL);
+                      at INTEGER, rows BLOB NOT NULL);
 CREATE TABLE probe (turn INTEGER NOT NULL);
 INSERT INTO probe VALUES (0);
 """
+_TO_FORMAT_2 = (
+    "ALTER TABLE journal ADD COLUMN ledger TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE entries ADD COLUMN at INTEGER",
+    "PRAGMA user_version=2",
+)
 # journal: one row. `trimmed` is the last number forgotten; `gone` and `head` are the last deleted entry's end.
 
 _LOG = logging.getLogger("fielded.journal")
@@ -68,75 +75,83 @@ class SqliteJournals:
         self._patience = patience
 
     @property
-    def put_aside(self) -> list[Path]:
-        """Damaged journals that `claim` has renamed: rows in them that were not drained are in no other place."""
-        return sorted(self._folder.glob("damaged-*.sqlite"))
+    def damaged(self) -> list[Path]:
+        """Damaged journals that `claim` has moved away: rows in them not yet drained are in no other place."""
+        return sorted(self._folder.glob("damaged-*/*.sqlite"))
 
-    def claim(self) -> Journal:
+    def claim(self, ledger: str) -> Journal:
         try:
-            _make_folder(self._folder)
+            make_folder(self._folder)
             for slot in range(1, _SLOTS + 1):
-                lock = _lock(self._folder / f"journal-{slot:03d}.lock")
-                if lock is None:
+                held = lock(self._folder / f"journal-{slot:03d}.lock")
+                if held is None:
                     continue
+                path, journal = self._folder / f"journal-{slot:03d}.sqlite", None
                 try:
-                    return self._hold(self._folder / f"journal-{slot:03d}.sqlite", lock)
-                except BaseException:
-                    os.close(lock)
-                    raise
+                    journal = self._ready(path, ledger)
+                finally:
+                    if journal is None:
+                        os.close(held)
+                if journal is not None:
+                    return SqliteJournal(path, journal, held, self._patience)
         except (sqlite3.Error, OSError) as error:
             raise JournalDown(_said(self._folder, error)) from error
         raise JournalDown(f"{self._folder}: got {_SLOTS} journals in use, expected fewer. Stop processes")
 
-    def _hold(self, path: Path, lock: int) -> "SqliteJournal":
-        """The journal of a slot whose lock is held; a new one where there is none or it is damaged."""
+    def _ready(self, path: Path, ledger: str) -> str | None:
+        """The id of the journal in a slot whose lock is held, sound and of this ledger; a new one where there is
+        none or it is damaged. None where it is another ledger's.
+        """
+        finish_moves(path)
+        make_private(path)
         try:
-            journal = self._sound(path)
+            journal = self._sound(path, ledger)
         except sqlite3.DatabaseError as error:
             if not _is_damage(error):
                 raise
-            self._put_aside(path, error)
+            away = move_out(path, "damaged", self._random_bytes(8).hex())
+            _LOG.error("%s: damaged (%s), moved to %s. Rows not yet drained are only there", path, error, away)
             journal = ""
-        if not journal:
-            journal = self._make(path)
-        return SqliteJournal(path, journal, lock, self._patience)
+        return self._make(path, ledger) if journal == "" else journal
 
-    def _sound(self, path: Path) -> str:
-        """The id of the journal in a file, all of whose pages hang together; empty where there is none yet."""
+    def _sound(self, path: Path, ledger: str) -> str | None:
+        """The id of the journal in a file, all of whose pages hang together; empty where there is none yet, None
+        where it is another ledger's.
+        """
         if not path.exists():
             return ""
         with closing(_connect(path, self._patience)) as connection:
             if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
                 return ""  # its maker was stopped before the one transaction that fills it
-            journal = _id_in(connection)
+            journal, version, bound = _identity(connection)
+            if bound not in {"", ledger}:
+                return None
             findings = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if findings != "ok":
                 raise _damage(findings)
+            _log_ahead(connection, path)
+            if not bound:
+                connection.execute("BEGIN IMMEDIATE")
+                for change in _TO_FORMAT_2 if version == 1 else ():
+                    connection.execute(change)
+                connection.execute("UPDATE journal SET ledger = ?", (ledger,))
+                connection.execute("COMMIT")
             return journal
 
-    def _make(self, path: Path) -> str:
-        with closing(_connect(path, self._patience, mode="rwc")) as connection:
-            if connection.execute("PRAGMA journal_mode=WAL").fetchone()[0] != "wal":
-                raise JournalDown(f"{path}: got a file system without shared memory, expected a local disk")
+    def _make(self, path: Path, ledger: str) -> str:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        with closing(_connect(path, self._patience)) as connection:
+            _log_ahead(connection, path)
             now = connection.execute("SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)")
             journal = uuid7(now.fetchone()[0], self._random_bytes)
             connection.executescript(
                 f"BEGIN IMMEDIATE; {_TABLES} PRAGMA application_id={_APPLICATION}; PRAGMA user_version={_FORMAT};"
             )
-            connection.execute("INSERT INTO journal VALUES (?, 0, 0, ?)", (journal, start_of(journal)))
+            connection.execute("INSERT INTO journal VALUES (?, 0, 0, ?, ?)", (journal, start_of(journal), ledger))
             connection.execute("COMMIT")
         sync(path)
         sync(path.parent)
         return journal
-
-    def _put_aside(self, path: Path, error: Exception) -> None:
-        """Rename a damaged journal, with its log: what is left of it may still be read by somebody."""
-        aside = path.with_name(f"damaged-{path.stem}-{self._random_bytes(8).hex()}.sqlite")
-        for ending in ("-wal", "-shm", ""):
-            with suppress(FileNotFoundError):
-                path.with_name(path.name + ending).rename(aside.with_name(aside.name + ending))
-        sync(path.parent)
-        _LOG.error("%s: damaged (%s), put aside as %s. Rows not yet drained are only there", path, error, aside)
 
     def backlogs(self) -> list[Backlog]:
         found = []
@@ -144,7 +159,7 @@ class SqliteJournals:
             try:
                 with closing(_connect(path, self._patience)) as connection:
                     if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-                        found.append(_backlog(connection, path))
+                        found.append(_backlog(connection))
             except sqlite3.Error as error:
                 if not _is_damage(error):
                     raise JournalDown(_said(path, error)) from error
@@ -157,6 +172,10 @@ class SqliteJournals:
             with closing(_connect(path, self._patience)) as connection:
                 yield from _rows(connection, path, after)
         except sqlite3.Error as error:
+            if _is_damage(error):
+                raise damaged(
+                    f"{path}: after row {after}", f"pages that do not hang together ({error})"
+                ) from error
             raise JournalDown(_said(path, error)) from error
 
     def trim(self, journal: str, through: int) -> None:
@@ -173,12 +192,40 @@ class SqliteJournals:
         except sqlite3.Error as error:
             raise JournalDown(_said(path, error)) from error
 
+    def put_aside(self, journal: str) -> str:
+        path = self._place(journal)
+        try:
+            held = lock(path.with_suffix(".lock"))
+            if held is None:
+                raise Refused(f"journal {journal}: got a process that writes it, expected none. Stop it first")
+            try:
+                self._close_for_all(path)
+                return str(move_out(path, "aside", self._random_bytes(8).hex()))
+            finally:
+                os.close(held)
+        except (sqlite3.Error, OSError) as error:
+            raise JournalDown(_said(path, error)) from error
+
+    def _close_for_all(self, path: Path) -> None:
+        """Make a journal one file that nobody has open: whoever closes one that was moved away deletes the log of
+        the journal that is then in its slot.
+
+        Raises:
+            sqlite3.OperationalError: somebody reads it now.
+        """
+        with closing(_connect(path, self._patience)) as connection:
+            try:
+                connection.execute("PRAGMA journal_mode=DELETE").fetchone()
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
+
     def _place(self, journal: str) -> Path:
         """The file that holds a journal."""
         for path in sorted(self._folder.glob("journal-*.sqlite")):
             try:
                 with closing(_connect(path, self._patience)) as connection:
-                    if _id_in(connection) == journal:
+                    if _identity(connection)[0] == journal:
                         return path
             except sqlite3.Error as error:
                 if not _is_damage(error):
@@ -210,7 +257,7 @@ class SqliteJournal(Writer):
 
     def _open(self) -> End:
         connection = self._connection = _connect(self._path, self._patience)
-        if _id_in(connection) != self.id:
+        if _identity(connection)[0] != self.id:
             raise JournalDown(f"{self._path}: got another journal, expected {self.id}. Start this process again")
         busy, *_ = connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
         if busy:
@@ -222,12 +269,13 @@ class SqliteJournal(Writer):
 
     def _insert(self, entry: Entry, schema: bytes) -> None:
         connection = self._in_place()
+        values = (entry.first, entry.last, entry.head, entry.schema, entry.at, entry.rows)
         if entry.schema in self._stored:
-            connection.execute(_INSERT, (entry.first, entry.last, entry.head, entry.schema, entry.rows))
+            connection.execute(_INSERT, values)
             return
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("INSERT OR IGNORE INTO schemas VALUES (?, ?)", (entry.schema, schema))
-        connection.execute(_INSERT, (entry.first, entry.last, entry.head, entry.schema, entry.rows))
+        connection.execute(_INSERT, values)
         connection.execute("COMMIT")
         self._stored.add(entry.schema)
 
@@ -263,12 +311,12 @@ class SqliteJournal(Writer):
             os.close(lock)  # only now may others claim the slot
 
 
-_INSERT = "INSERT INTO entries VALUES (?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO entries (first, last, head, schema, at, rows) VALUES (?, ?, ?, ?, ?, ?)"
 
 
-def _connect(path: Path, patience: float, mode: str = "rw") -> sqlite3.Connection:
+def _connect(path: Path, patience: float) -> sqlite3.Connection:
     """A connection on which every statement is a transaction unless it says BEGIN."""
-    uri = f"file:{quote(str(path))}?mode={mode}"
+    uri = f"file:{quote(str(path))}?mode=rw"
     connection = sqlite3.connect(uri, uri=True, timeout=patience, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA synchronous=FULL")
@@ -279,8 +327,13 @@ def _connect(path: Path, patience: float, mode: str = "rw") -> sqlite3.Connectio
     return connection
 
 
-def _id_in(connection: sqlite3.Connection) -> str:
-    """The id of the journal in a file.
+def _log_ahead(connection: sqlite3.Connection, path: Path) -> None:
+    if connection.execute("PRAGMA journal_mode=WAL").fetchone()[0] != "wal":
+        raise JournalDown(f"{path}: got a file system without shared memory, expected a local disk")
+
+
+def _identity(connection: sqlite3.Connection) -> tuple[str, int, str]:
+    """Id, format and ledger of the journal in a file.
 
     Raises:
         sqlite3.DatabaseError: with the code of damage, where the file is no journal.
@@ -290,12 +343,15 @@ def _id_in(connection: sqlite3.Connection) -> str:
     )
     if kind != _APPLICATION:
         raise _damage("not a journal of fielded")
-    if version != _FORMAT:
-        raise JournalDown(f"journal: format: got {version}, expected {_FORMAT}. Use the fielded that wrote it")
-    row = connection.execute("SELECT id FROM journal").fetchone()
+    if not 1 <= version <= _FORMAT:
+        raise JournalDown(
+            f"journal: format: got {version}, expected 1 to {_FORMAT}. Use the fielded that wrote it"
+        )
+    query = "SELECT id, ledger FROM journal" if version > 1 else "SELECT id, '' FROM journal"
+    row = connection.execute(query).fetchone()
     if row is None:
         raise _damage("a journal without an id")
-    return str(row[0])
+    return str(row[0]), version, str(row[1])
 
 
 def _end(connection: sqlite3.Connection) -> End:
@@ -303,14 +359,15 @@ def _end(connection: sqlite3.Connection) -> End:
     return End(*(row or connection.execute("SELECT gone, head FROM journal").fetchone()))
 
 
-def _backlog(connection: sqlite3.Connection, path: Path) -> Backlog:
-    journal = _id_in(connection)
+def _backlog(connection: sqlite3.Connection) -> Backlog:
+    journal, version, ledger = _identity(connection)
     connection.execute("BEGIN")  # one moment's view of both tables
     trimmed = connection.execute("SELECT trimmed FROM journal").fetchone()[0]
     end = _end(connection)
+    oldest = "SELECT at FROM entries WHERE last > ? ORDER BY first LIMIT 1"
+    at = connection.execute(oldest, (trimmed,)).fetchone() if version > 1 else None
     connection.execute("COMMIT")
-    oldest = next(_rows(connection, path, trimmed), None) if end.sequence > trimmed else None
-    return Backlog(journal, end.sequence - trimmed, None if oldest is None else first_moment(oldest), end)
+    return Backlog(journal, end.sequence - trimmed, None if at is None else moment(at[0]), end, ledger)
 
 
 def _rows(connection: sqlite3.Connection, path: Path, after: int) -> Iterator[pa.RecordBatch]:
@@ -327,10 +384,11 @@ def _rows(connection: sqlite3.Connection, path: Path, after: int) -> Iterator[pa
         for first, last, digest, rows in entries:
             if first > end.sequence:
                 return
+            where = f"{path}: rows {first} to {last}"
             if digest not in schemas:
-                found = connection.execute("SELECT message FROM schemas WHERE digest = ?", (digest,))
-                schemas[digest] = read_schema(found.fetchone()[0])
-            batch = unpack(rows, schemas[digest], f"{path}: rows {first} to {last}")
+                found = connection.execute("SELECT message FROM schemas WHERE digest = ?", (digest,)).fetchone()
+                schemas[digest] = read_schema(None if found is None else found[0], digest, where)
+            batch = unpack(rows, schemas[digest], last - first + 1, where)
             yield from within(batch, first, after, end.sequence)
         if not entries:
             return
@@ -363,28 +421,6 @@ def _lost(path: Path, end: End, number: int) -> OutOfStep:
         f"{path}: got a journal that ends at row {end.sequence}, expected row {number}. It has lost rows: was it "
         "put back from an older copy?"
     )
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, so that they outlast a power cut."""
-    if not folder.is_dir():
-        _make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        sync(folder.parent)
-
-
-def _lock(path: Path) -> int | None:
-    """The descriptor of a lock file that nobody else holds now; None where somebody does."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
 
 
 def _damage(text: str) -> sqlite3.DatabaseError:
