@@ -17,13 +17,13 @@ from books import PREDICTIONS, read
 from conftest import World
 from fielded.decisions.chain import link, row_digests
 from fielded.services import drain as drain_module
-from fielded.services.audit import Books, show
+from fielded.services.audit import Books, find_subject, show
 from fielded.services.drain import drain
 from fielded.services.score_day import score_day
 from fielded.services.serve import open_live
 from fielded.services.verify import verify
 from fielded.words.errors import Refused
-from fielded.world.journal import Journal
+from fielded.world.journal import Damaged, Journal
 from fielded.world.workplace import Workplace, open_workplace
 from live import ROW, ask, request, serving
 
@@ -244,6 +244,10 @@ def test_one_damaged_journal_does_not_keep_the_others_from_the_ledger(world: Wor
     assert (drained.rows, list(drained.failures)) == (1, [damaged])
     assert [row["subject"] for row in live_rows(world)] == ["c-0"]
     assert verify(world.open(), strict=True).findings == [], "what was committed is sealed"
+    books = Books(world.open().tables, world.open().ledger.predictions, world.open().journals)
+    assert [row["subject"] for row in find_subject(books, "c-0")] == ["c-0"]
+    with pytest.raises(Damaged):
+        find_subject(books, "a-0")
 
 
 def test_a_journal_put_back_and_written_to_up_to_the_same_number_is_refused(world: World) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from fielded.definition.site import Site
 from fielded.words.errors import WrongUse
 from fielded.words.identifiers import RandomBytes
-from fielded.world.journal import Journals, find_live_rows, open_journals
+from fielded.world.journal import Damaged, Journals, find_live_rows, open_journals
 from fielded.world.ledger_tables import ledger_tables
 from fielded.world.lookup import find_rows
 from fielded.world.tables import DeltaTables
@@ -64,9 +64,17 @@ def _find(books: Books, column: str, value: str, on: date | None) -> list[Row]:
     # The journals first: a row that is drained meanwhile is then found twice, not missed.
     table = books.tables.find(books.predictions)
     ledger = "" if table is None else str(table.metadata().id)
-    live = find_live_rows(books.journals, column, value, on, ledger)
+    live: list[Row] = []
+    damaged: Damaged | None = None
+    try:
+        live = find_live_rows(books.journals, column, value, on, ledger)
+    except Damaged as error:
+        damaged = error
     table = books.tables.find(books.predictions)  # at what it is by now
-    return _newest_first(live, [] if table is None else find_rows(table, column, value, on))
+    found = _newest_first(live, [] if table is None else find_rows(table, column, value, on))
+    if damaged is not None and not found:  # never say of a row that it is nowhere, when there is a place unread
+        raise damaged
+    return found
 
 
 def _newest_first(live: Iterable[Row], drained: Iterable[Row]) -> list[Row]:

@@ -244,9 +244,7 @@ BAD_ANSWERS: dict[str, tuple[Answer, str]] = {
     "half an answer": (sends(PROVIDER.jwks()[:300]), "not JSON"),
     "HTML": (sends(b"<html>Sign in</html>"), "not JSON"),
     "nothing": (sends(b""), "not JSON"),
-    "no keys": (sends(b'{"keys": []}'), "no usable key"),
     "no set": (sends(b'{"error": "no"}'), "not a key set"),
-    "only bad keys": (sends(PROVIDER.jwks("small", "enc", "ops")), "no usable key"),
     "no HTTP": (lambda request: request.wfile.write(b"SSH-2.0-OpenSSH\r\n"), "no answer"),
     "hung up": (lambda request: request.connection.close(), "no answer"),
 }
@@ -270,6 +268,45 @@ def test_a_bad_answer_leaves_the_keys_and_is_logged_by_reason(
     assert [(record.name, record.levelname, record.getMessage()) for record in caplog.records] == [
         ("fielded.identity", "WARNING", f"key set not read: {reason}")
     ]
+
+
+@pytest.mark.parametrize("answer", [b'{"keys": []}', PROVIDER.jwks("small", "enc", "ops")])
+def test_a_set_without_a_usable_key_withdraws_those_that_are_held(
+    server: Server, answer: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock()
+    source = source_of(server.place, clock)
+    assert source.refresh()
+    server.answers(sends(answer))
+    clock.later(601)
+    assert source.refresh()
+    assert source.keys.keys == ()
+    assert "no token is believed" in caplog.text
+    server.answers(sends(PROVIDER.jwks()))
+    clock.later(601)
+    assert source.refresh()
+    assert source.keys.keys
+
+
+def test_keys_of_a_provider_that_is_silent_for_long_are_believed_no_more(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock()
+    source = source_of(server.place, clock, keep_seconds=3600)
+    assert source.refresh()
+    server.answers(sends(b"a fault", 500))
+    clock.later(3599)
+    assert not source.refresh()
+    assert source.keys.keys
+    clock.later(1)
+    assert source.keys.keys == ()
+    clock.later(601)
+    assert not source.refresh()
+    assert [record.levelname for record in caplog.records if "keys expired" in record.getMessage()] == ["ERROR"]
+    server.answers(sends(PROVIDER.jwks()))
+    clock.later(601)
+    assert source.refresh()
+    assert source.keys.keys
 
 
 def test_a_redirect_is_not_followed_to_the_same_host_either(server: Server) -> None:
@@ -446,7 +483,7 @@ def test_no_token_is_checked_with_a_key(name: str, caplog: pytest.LogCaptureFixt
     assert source.refresh()
     assert ([key.kid for key in source.keys.keys], source.keys.published) == (["open"], 2)
     assert "keys left out: " in caplog.text
-    assert not_read(lambda: parse_key_set(jwks(BAD_KEYS[name]))) == "no usable key"
+    assert parse_key_set(jwks(BAD_KEYS[name])).keys == ()
 
 
 def test_a_log_never_holds_what_a_key_set_holds(caplog: pytest.LogCaptureFixture) -> None:

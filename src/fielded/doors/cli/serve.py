@@ -165,7 +165,7 @@ def _run(config: uvicorn.Config, listening: socket.socket, logs: Logs) -> int:
             server.run(sockets=[listening])
         except SystemExit:
             return _START_FAILED
-        failed = getattr(config.loaded_app, "failed", False)
+        failed = getattr(getattr(config, "loaded_app", None), "failed", False)
         return _START_FAILED if failed or not server.started else 0
     take_over_logging(logs)
     folder = tempfile.mkdtemp(prefix="fielded-metrics-")

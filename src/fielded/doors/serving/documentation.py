@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from fielded.decisions.explaining import MAX_FEATURES
 from fielded.decisions.scoring import DECISIONS, decide
 from fielded.definition.deployment import Deployment, Feature
-from fielded.doors.serving.inference_protocol import DATATYPES, OUTPUTS
+from fielded.doors.serving.inference_protocol import DATATYPES, MOST_OUTPUTS, OUTPUTS
 from fielded.doors.serving.problems import MEDIA_TYPE
 from fielded.doors.serving.request_model import SUBJECT_SCHEMA, RequestModel
 
@@ -85,7 +85,7 @@ class Documentation:
         extra = {
             "parameters": [explain],
             "requestBody": _body(self._model.schema("one"), self._row),
-            **_answered(answer, self._prediction_example(), (401, 403, 413, 415, 422, 429, 503)),
+            **_scored(answer, self._prediction_example(), (401, 403, 413, 415, 422, 429, 503)),
         }
         return {"methods": ["POST"], "operation_id": "score", "tags": ["score"], "openapi_extra": _guarded(extra)}
 
@@ -96,7 +96,7 @@ class Documentation:
         example = {"predictions": [self._prediction_example()]}
         extra = {
             "requestBody": _body(self._model.schema("many"), {"rows": [self._row]}),
-            **_answered(answer, example, (401, 403, 413, 415, 422, 429, 503)),
+            **_scored(answer, example, (401, 403, 413, 415, 422, 429, 503)),
         }
         return {
             "methods": ["POST"],
@@ -132,7 +132,7 @@ class Documentation:
         extra = {
             "parameters": self._parameters(versioned=versioned),
             "requestBody": _body(self._infer_schema(), example),
-            **_answered(answer, shown, (401, 403, 404, 413, 415, 422, 429, 503)),
+            **_scored(answer, shown, (401, 403, 404, 413, 415, 422, 429, 503)),
         }
         return self._protocol("infer", extra, "POST", versioned=versioned, guarded=True)
 
@@ -263,7 +263,7 @@ class Documentation:
                 "id": {"type": "string", "maxLength": 256},
                 "parameters": {"type": "object"},
                 "inputs": {"type": "array", "items": _tensor_schema(names, kinds), "minItems": 1},
-                "outputs": {"type": "array", "items": output},
+                "outputs": {"type": "array", "items": output, "maxItems": MOST_OUTPUTS},
             },
             "required": ["inputs"],
             "additionalProperties": False,
@@ -317,6 +317,16 @@ def _body(schema: dict[str, Any], example: Mapping[str, Any]) -> dict[str, Any]:
 def _answered(schema: dict[str, Any], example: Any, refusals: tuple[int, ...]) -> dict[str, Any]:
     content: dict[str, Any] = {"schema": schema} if example is None else {"schema": schema, "example": example}
     return {"responses": {"200": _response("Done.", "application/json", content), **_refusals(refusals)}}
+
+
+def _scored(schema: dict[str, Any], example: Any, refusals: tuple[int, ...]) -> dict[str, Any]:
+    """The answer of an operation that scores: with a receipt."""
+    described = _answered(schema, example, refusals)
+    described["responses"]["200"]["headers"]["Fielded-Receipt"] = {
+        "description": "Journal, number and chain of the last row: proof, if kept, that it is still there later.",
+        "schema": {"type": "string", "pattern": "^[^/]+/[0-9]+/[0-9a-f]{64}$"},
+    }
+    return described
 
 
 def _state(schema: dict[str, Any], *refusals: int) -> dict[str, Any]:

@@ -29,7 +29,7 @@ DATATYPES: Mapping[FeatureType, tuple[str, ...]] = {
 }
 OUTPUTS = {"score": "FP64", "flag": "BOOL", "decision": "BYTES", "request_id": "BYTES"}
 _ID_LENGTH = 256
-_MOST_OUTPUTS = 100
+MOST_OUTPUTS = 100
 _FORM = "a body in the protocol's form: `inputs` with name, shape, datatype and data, without other fields"
 
 
@@ -52,7 +52,7 @@ class _Request(TypedDict):
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[misc]
     id: NotRequired[Annotated[str, Field(max_length=_ID_LENGTH)]]
     inputs: Annotated[list[_Tensor], Field(min_length=1, max_length=1000)]
-    outputs: NotRequired[Annotated[list[_Output], Field(max_length=_MOST_OUTPUTS)]]
+    outputs: NotRequired[Annotated[list[_Output], Field(max_length=MOST_OUTPUTS)]]
     parameters: NotRequired[dict[str, Any]]
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from fielded.decisions.scoring import Scorer
@@ -226,7 +227,8 @@ class Serving:
 
     def _settle(self, settled: Settled) -> None:
         """Told on the scoring thread; one call wakes the loop for a whole group."""
-        self._loop.call_soon_threadsafe(self._hand_over, settled)
+        with suppress(RuntimeError):  # the loop has ended: nobody waits for these any more
+            self._loop.call_soon_threadsafe(self._hand_over, settled)
 
     def _hand_over(self, settled: Settled) -> None:
         rows, failures = 0, set()

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 _PAUSE = 0.1  # seconds that lines are gathered
-FLUSH_SECONDS = 2.0  # that somebody waits for the stream to take what is held
+FLUSH_SECONDS = 1.0  # that somebody waits for the stream to take what is held
 _PIECE = 4096  # bytes that a pipe takes as a whole, on Linux
 _SHORT = 16  # characters of a text that is left out rather than cut
 _MOST_LINES = 100_000  # held while the stream does not take them; more are lost, and that is said
