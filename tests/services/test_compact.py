@@ -9,7 +9,6 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
-from sealed_books import DAYS, JOURNALS, Books, make_books
 
 from conftest import DEFINITION, POPULATION
 from fielded.decisions.seals import Leaf
@@ -19,6 +18,7 @@ from fielded.words.errors import Refused, WrongUse
 from fielded.world.data_files import DataFiles
 from fielded.world.lookup import find_rows
 from fielded.world.seals import Seals
+from sealed_books import DAYS, JOURNALS, Books, make_books
 
 LATER = datetime(2026, 3, 9, tzinfo=UTC)
 DAY = DAYS[1]

@@ -17,7 +17,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from deltalake import DeltaTable
 from hypothesis import given
 from hypothesis import strategies as st
-from sealed_books import DAYS, JOURNALS, Books, make_books
 from test_compact import LATER
 
 from fielded.decisions.chain import canonical_rows
@@ -29,6 +28,7 @@ from fielded.standalone import verify_export
 from fielded.words.errors import Refused, WrongUse
 from fielded.world.keys import public_path
 from fielded.world.secrets import path_of
+from sealed_books import DAYS, JOURNALS, Books, make_books
 
 
 @pytest.fixture(scope="module")
