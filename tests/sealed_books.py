@@ -195,7 +195,7 @@ class Books:
         self.drain(self.journaled(journal, count, day, seed, crew), before, f"{journal[:4]}-{seed}")
 
     def verify(self, *outside: Path, strict: bool = True) -> Report:
-        return verify(self.open(), outside, strict=strict)
+        return verify(self.open(datetime.now(UTC)), outside, strict=strict)
 
     def seal(self) -> None:
         seal(self.open())

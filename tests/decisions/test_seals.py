@@ -24,7 +24,10 @@ from fielded.words.digests import canonical_json
 DIGESTS = st.binary(min_size=32, max_size=32).map(bytes.hex)
 COUNTS = st.integers(0, 2**53)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-STRETCHES = st.builds(Stretch, journal=TEXTS, first=COUNTS, last=COUNTS, before=DIGESTS, after=DIGESTS)
+STRETCHES = st.builds(
+    Stretch, journal=st.uuids().map(str), first=st.integers(1, 2**52), last=st.integers(2**52, 2**53),
+    before=DIGESTS, after=DIGESTS,
+)  # fmt: skip
 FILES = st.builds(SealedFile, path=TEXTS, size=COUNTS, rows=COUNTS, sha256=DIGESTS, chain=st.none() | STRETCHES)
 COMMON: dict[str, Any] = {
     "table": st.sampled_from(["predictions", "quarantine", "events"]),

@@ -5,6 +5,7 @@ import multiprocessing
 import shutil
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -350,7 +351,7 @@ def test_verifying_beside_drains_and_seals_finds_nothing(books: Books) -> None:
     verified = 0
     reader = Books(books.folder, books.site, seed=10_000)
     while not done.is_set() or verified < 3:
-        assert verify(reader.open(), strict=False).findings == []
+        assert verify(reader.open(datetime.now(UTC)), strict=False).findings == []
         verified += 1
     worker.join()
     assert verify(reader.open(), strict=True).findings == []

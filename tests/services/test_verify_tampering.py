@@ -303,11 +303,11 @@ class TestJournaledRows:
         before = books.heads[JOURNALS[1]][1]
         rows = books.journaled(JOURNALS[1], 8, DAYS[1], seed=42)
         books.drain(rows, before, "once")
-        books.drain(rows, before, "twice")
+        books.drain(rows.slice(0, 7), before, "twice")  # all 8 were the same bytes, which are not sealed twice
         books.seal()
         (finding,) = found(books)
         assert finding.rule == 12
-        assert finding.expected == "rows from 59 on: others are there already"
+        assert finding.expected == "rows from 58 on: others are there already"
 
 
 class TestFiles:

@@ -29,7 +29,15 @@ the rows:
 14. a journaled row lies in the partition of the day it was scored;
 15. of a file whose bytes changed, what can be told of its rows.
 
-(NIST SP 800-53 AU-9, AU-10 and SI-7; RFC 9162 section 2.1 for the tree.)
+what a log may say (`decisions.log_rules`), also asked before anything is sealed:
+
+17. a data file has one path, below its own partition, that is added once and never again; only what is live is
+    removed; log and leaves agree about what is live, and no two live files are the same bytes;
+18. the table's id, partitions, format, protocol and settings stay; columns are added, and nothing else;
+19. a file's row count and ranges in the log, by which readers pass over it, enclose those of its footer.
+
+(Rule 16, of journals and receipts, is in `services.verify_anchors`. NIST SP 800-53 AU-9, AU-10 and SI-7; RFC 9162
+section 2.1 for the tree.)
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -282,5 +290,10 @@ def by_version(leaves: Iterable[NumberedLeaf]) -> dict[int, list[NumberedLeaf]]:
 
 
 def replaced_files(leaves: Iterable[NumberedLeaf]) -> dict[str, int]:
-    """Path -> number of the rewrite leaf that took its place."""
-    return {path: one.place for one in leaves for path in one.leaf.removed}
+    """Path -> number of the rewrite leaf that took its place, of files that are not live in the end."""
+    replaced: dict[str, int] = {}
+    for one in leaves:
+        replaced |= dict.fromkeys(one.leaf.removed, one.place)
+        for file in one.leaf.files:
+            replaced.pop(file.path, None)
+    return replaced

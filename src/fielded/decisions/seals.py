@@ -25,6 +25,8 @@ from fielded.words.digests import canonical_json
 
 Kind = Literal["file", "rewrite", "commit"]
 
+_MOST = 2**53  # of a number in a leaf
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Added:
@@ -37,6 +39,8 @@ class Added:
         rows: as its statistics say; None where they do not.
         data_change: False where no row is new.
         masked: the entry hides some of its rows (deletion vector).
+        uri: the path as the entry spells it.
+        statistics: ranges of its columns, the entry's JSON text; empty where it has none.
     """
 
     path: str
@@ -45,14 +49,17 @@ class Added:
     rows: int | None
     data_change: bool
     masked: bool = False
+    uri: str = ""
+    statistics: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """A data file as a log entry removes it."""
+    """A data file as a log entry removes it; `uri` is the path as the entry spells it."""
 
     path: str
     data_change: bool
+    uri: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +74,7 @@ class LogEntry:
         removed: in the entry's order.
         recorded: path -> `{"sha256", "rows"}`, where fielded made the commit.
         stretches: path -> what it holds of a journal, for drained files.
+        settings: those of its actions that say what the table is: `metaData` and `protocol`.
         actions: the entry's JSON objects, in order.
     """
 
@@ -77,6 +85,7 @@ class LogEntry:
     removed: tuple[Removed, ...]
     recorded: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     stretches: Mapping[str, Stretch] = field(default_factory=dict)
+    settings: tuple[Mapping[str, Any], ...] = ()
     actions: tuple[Mapping[str, Any], ...] = ()
 
 
@@ -151,6 +160,7 @@ class Leaf:
         """
         try:
             value = json.loads(text)
+            _check_types(value)
             files = [value] if value["kind"] == "file" else value.get("files", [])
             leaf = cls(
                 kind=value["kind"],
@@ -168,6 +178,28 @@ class Leaf:
         if not same:
             raise ValueError("got a leaf that is not in canonical form, expected canonical JSON of a known kind")
         return leaf
+
+
+def _check_types(value: Mapping[str, Any]) -> None:
+    """The types of a leaf's values, which may come from anybody.
+
+    Raises:
+        ValueError: one is another.
+        KeyError: one is missing.
+    """
+    kind = value["kind"]
+    if kind not in ("file", "rewrite", "commit"):
+        raise ValueError("got a leaf of no known kind, expected file, rewrite or commit")
+    files = [value] if kind == "file" else value.get("files", [])
+    partition, removed = value.get("partition", {}), value.get("removed", {})
+    texts = [value["table"], value["log_sha256"], value.get("rows_sha256", ""), *partition, *removed]
+    texts += [one for one in partition.values() if one is not None]
+    texts += [*removed.values(), *(file[name] for file in files for name in ("path", "sha256"))]
+    numbers = [value["version"], *(file[name] for file in files for name in ("size", "rows"))]
+    if not all(isinstance(one, str) for one in texts):
+        raise ValueError("got a leaf with another value for a text, expected a text")
+    if not all(type(one) is int and 0 <= one <= _MOST for one in numbers):
+        raise ValueError("got a leaf with another value for a number, expected a whole number")
 
 
 def _plain(file: SealedFile) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from importlib.resources import files as package_files
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -52,8 +52,9 @@ class Selection:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: what was asked for."""
-        asked = {"subject": self.subject, "request_ids": list(self.request_ids), "day": plain(self.day)}
-        return {name: value for name, value in asked.items() if value}
+        if self.request_ids:
+            return {"request_ids": list(dict.fromkeys(self.request_ids))}
+        return {"subject": self.subject} if self.day is None else {"day": plain(self.day)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,9 @@ def _sealed(books: LedgerBooks) -> _Sealed:
 
 def _check_bytes(source: Path, files: Sequence[SealedFile]) -> None:
     for file in files:
+        path = PurePosixPath(file.path)
+        if path.is_absolute() or ".." in path.parts or str(path) != file.path:
+            raise Refused(f"{_TREE}: got data file {file.path}, expected a plain path below the table's folder")
         with (source / file.path).open("rb") as opened:
             sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
         if sha256 != file.sha256:
@@ -276,8 +280,10 @@ _README = """\
     python verify_export.py --key PUBLIC_KEY.pem
 
 needs Python 3.11 with the packages `pyarrow` and `cryptography`, nothing else. It says `VERIFIED` and exits with
-0, or names what is wrong and exits with 1. Get the public key from the office that keeps the ledger, by another
-way than this folder; its SHA-256 (DER) should be
+0, or names what is wrong and exits with 1. It prints of which deployment and table the rows are, what was asked
+for, and when the checkpoint was signed: believe that, not this text. Get the public key, and the program or its
+SHA-256, from the office that keeps the ledger, by another way than this folder; the SHA-256 (DER) of the key
+should be
 
     {key}
 
@@ -292,8 +298,12 @@ forged the folder would have put their own key there.
 | `checkpoint.note` | the signed root (C2SP tlog-checkpoint) |
 | `definitions/` | the definitions that the rows name by their digest |
 
-It proves that these rows, with these values, were in files of the ledger when the checkpoint was signed, and that
-rows of the API stand in the order in which they were answered, none changed since. It does not prove that there
-are no further rows about the same subject, that the signer's clock was right, or that the ledger is whole: for
-that, compare the checkpoint with copies kept elsewhere, or see `fielded audit verify` run on the ledger.
+What is proven: these rows are unaltered; they were in files of the ledger when the checkpoint was signed; and
+within the enclosed files they are complete. Of a subject, every row in the enclosed files is here. Of a day, every
+row of each enclosed file is here, and the files are of that day. Of request ids, exactly those rows are here. Rows
+of the API stand in the order in which they were answered, none changed since.
+
+What is not proven: that the ledger has no other rows of the subject or the day, in files that are not enclosed;
+that the signer's clock was right; that the ledger is whole. For that, compare the checkpoint with copies kept
+elsewhere, or see `fielded audit verify` run on the ledger.
 """

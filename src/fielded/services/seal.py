@@ -4,7 +4,8 @@ Cost follows what is new: the new log entries, the bytes of the files that they 
 
 1. where a tree ends is read from the `seals` table, and is believed only with a trusted signature over it;
 2. the last sealed log entry must still be as it was: onto a table that was rolled back nothing is sealed;
-3. each new entry becomes leaves, by the rules of `decisions.seals`, with its files' digests taken anew;
+3. each new entry becomes leaves, by the rules of `decisions.seals` and `decisions.log_rules`, with its files'
+   digests taken anew;
 4. leaves and checkpoints of all tables get in with one commit; of two that seal at once, the second goes on from
    the first;
 5. each tree's checkpoint is copied to the site's `checkpoints` folder.
@@ -13,17 +14,19 @@ A process that dies before 4 has sealed nothing, one that dies before 5 has: the
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fielded.decisions.checkpoints import Checkpoint, origin_of, parse
+from fielded.decisions.log_rules import live_files, odd_path, settings_changes
 from fielded.decisions.merkle import leaf_hash
 from fielded.decisions.seals import (
     Added,
@@ -40,10 +43,12 @@ from fielded.definition.site import Site
 from fielded.words.errors import Finding, Refused
 from fielded.words.identifiers import RandomBytes
 from fielded.world.checkpoint_copies import write_copy
-from fielded.world.delta_log import entries_after, entry_path, entry_sha256
+from fielded.world.delta_log import NEXT_STEP, entries_after, entry_path, entry_sha256, read_entry
+from fielded.world.file_ranges import narrow_ranges
 from fielded.world.keys import PublicKey, Signer, open_signer, public_key, sign_checkpoint, verify_checkpoint
 from fielded.world.ledger_tables import ledger_tables
 from fielded.world.row_digests import rows_sha256
+from fielded.world.sealed_names import leaves_naming
 from fielded.world.seals import TREES, End, Growth, Seals
 from fielded.world.tables import DeltaTables
 
@@ -174,9 +179,7 @@ class _Sealing:
             got = "no such log entry" if sha256 is None else f"SHA-256 {sha256}"
             findings.append(Finding(tree, f"_delta_log/{name}", got, f"SHA-256 {end.log_sha256}, as sealed"))
         if findings:
-            raise Refused(
-                f"{tree}: not what was sealed before; nothing is sealed. Run `fielded audit verify`", findings
-            )
+            raise Refused(f"{tree}: not what was sealed before; nothing is sealed. {NEXT_STEP}", findings)
 
     def _trusted(self) -> list[PublicKey]:
         return [self._signer.public_key, *(public_key(uri) for uri in self._books.site.trusted_keys)]
@@ -188,32 +191,87 @@ class _Sealing:
         reasons = not_sealable(entry)
         if reasons:
             findings = [Finding(tree, f"version {entry.version}", reason, "rows added only") for reason in reasons]
-            raise Refused(f"{tree}: version {entry.version} takes rows away; nothing is sealed", findings)
+            message = f"{tree}: version {entry.version} takes rows away; nothing is sealed. {NEXT_STEP}"
+            raise Refused(message, findings)
         folder = self.folders[tree]
+        self._check_settings(tree, entry)
+        _check_paths(tree, entry)
         files = hash_files(tree, folder, entry, self._books.site.workers)
+        self._check_once(tree, entry, files, before)
         rewrites = {} if not entry.removed else self._rewrites(tree, entry, before)
         leaves = leaves_of(tree, entry, files, rewrites)
         self._made[tree, entry.version, entry.sha256] = leaves
         return leaves
+
+    def _check_settings(self, tree: str, entry: LogEntry) -> None:
+        """Rule 18. What was before is read from the whole log: an entry that says so comes with a new column."""
+        if entry.version and not entry.settings:
+            return
+        metadata: Mapping[str, Any] | None = None
+        for version in range(entry.version):
+            one = read_entry(self.folders[tree], version)
+            if one is None:
+                raise Refused(f"{tree}: got no log entry {version}, expected all; nothing is sealed. {NEXT_STEP}")
+            metadata, _ = settings_changes(metadata, one)
+        _, wrong = settings_changes(metadata, entry)
+        if wrong:
+            findings = [Finding(tree, f"version {entry.version}", one, "new columns only") for one in wrong]
+            message = f"{tree}: version {entry.version} changes what the table is; nothing is sealed. {NEXT_STEP}"
+            raise Refused(message, findings)
+
+    def _check_once(
+        self, tree: str, entry: LogEntry, files: Mapping[str, SealedFile], before: Sequence[Leaf]
+    ) -> None:
+        """Rule 17: no path comes again, and no bytes while those that had them before are live."""
+        if not files:
+            return
+        texts = [*files, *(file.sha256 for file in files.values() if file.rows)]
+        named = [*before]
+        size = self._ends[tree].frontier.size
+        if size:
+            try:
+                named = [*leaves_naming(self._books.tables, self.seals.name, tree, size, texts), *named]
+            except (ValueError, OSError, pa.ArrowException):
+                raise Refused(f"{tree}: leaves that cannot be read; nothing is sealed. {NEXT_STEP}") from None
+        ever = {path for leaf in named for path in (*leaf.removed, *(file.path for file in leaf.files))}
+        gone = {file.path for file in entry.removed}
+        standing = [file for path, file in live_files(named).items() if path not in gone and path not in files]
+        first = {(file.sha256, file.size): file.path for file in standing}
+        findings = [
+            Finding(tree, path, "a path that was added before", "a new one") for path in files if path in ever
+        ]
+        for path, file in files.items():
+            other = first.setdefault((file.sha256, file.size), path)
+            if other != path and file.rows:
+                findings.append(Finding(tree, path, f"the bytes of {other} once more", "each file once"))
+        if findings:
+            raise Refused(
+                f"{tree}: version {entry.version} adds files again; nothing is sealed. {NEXT_STEP}", findings
+            )
 
     def _rewrites(
         self, tree: str, entry: LogEntry, before: Sequence[Leaf]
     ) -> dict[str, tuple[Mapping[str, str], str]]:
         """What each partition of a rewriting entry replaced, and the digest of its rows, equal on both sides."""
         folder = self.folders[tree]
+        size = self._ends[tree].frontier.size  # leaves past it are of somebody who sealed meanwhile
         stored = self.seals.stored().leaves.get(tree, [])
-        sealed = _files_by_path([*(Leaf.parse(row.body) for row in stored), *before])
+        sealed = _files_by_path([*(Leaf.parse(row.body) for row in stored if row.place < size), *before])
         removed: dict[str, dict[str, str]] = {}
         findings = []
         for file in entry.removed:
             if file.path not in sealed:
-                findings.append(Finding(tree, file.path, "a file that was never sealed", "a sealed file"))
+                got = "a file that was never sealed, or replaced already"
+                findings.append(Finding(tree, file.path, got, "a sealed file of the table"))
                 continue
             partition, standing = sealed[file.path]
             removed.setdefault(partition, {})[file.path] = standing.sha256
             findings += _changed(tree, folder / file.path, file.path, standing.sha256)
         if findings:
-            raise Refused(f"{tree}: version {entry.version} rewrites what is not as sealed", findings)
+            message = (
+                f"{tree}: version {entry.version} rewrites what is not as sealed; nothing is sealed. {NEXT_STEP}"
+            )
+            raise Refused(message, findings)
         added = by_partition(entry.added)
         rewrites: dict[str, tuple[Mapping[str, str], str]] = {}
         for partition in sorted({*removed, *added}):
@@ -221,7 +279,7 @@ class _Sealing:
             new = rows_sha256(folder / file.path for file in added.get(partition, ()))
             if old != new:
                 finding = Finding(tree, f"version {entry.version} {partition}", f"rows {new}", f"rows {old}")
-                raise Refused(f"{tree}: a rewrite changed rows; nothing is sealed", [finding])
+                raise Refused(f"{tree}: a rewrite changed rows; nothing is sealed. {NEXT_STEP}", [finding])
             rewrites[partition] = (removed.get(partition, {}), new)
         return rewrites
 
@@ -250,7 +308,7 @@ def hash_files(table: str, folder: Path, entry: LogEntry, workers: int) -> dict[
         results = list(pool.map(lambda added: _hash(table, folder, entry, added), entry.added))
     findings = [result for result in results if isinstance(result, Finding)]
     if findings:
-        raise Refused(f"{table}: changed between commit and seal; nothing is sealed", findings)
+        raise Refused(f"{table}: changed between commit and seal; nothing is sealed. {NEXT_STEP}", findings)
     return {result.path: result for result in results if isinstance(result, SealedFile)}
 
 
@@ -259,7 +317,9 @@ def _hash(table: str, folder: Path, entry: LogEntry, added: Added) -> SealedFile
     try:
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        size, rows = path.stat().st_size, pq.read_metadata(path).num_rows
+        footer = pq.read_metadata(path)
+        size, rows = path.stat().st_size, footer.num_rows
+        narrow = narrow_ranges(path, footer, added.statistics)
     except (OSError, pa.ArrowException) as error:
         return Finding(table, added.path, f"a file that cannot be read ({type(error).__name__})", "as committed")
     recorded = entry.recorded.get(added.path, {"sha256": sha256, "rows": rows})
@@ -268,6 +328,8 @@ def _hash(table: str, folder: Path, entry: LogEntry, added: Added) -> SealedFile
         return Finding(table, added.path, got, expected)
     if size != added.size or added.rows not in (None, rows):
         return Finding(table, added.path, f"{size} bytes, {rows} rows", f"{added.size} bytes, {added.rows} rows")
+    if narrow:
+        return Finding(table, added.path, "; ".join(narrow), "ranges in the log that enclose its rows")
     return SealedFile(path=added.path, size=size, rows=rows, sha256=sha256, chain=entry.stretches.get(added.path))
 
 
@@ -281,5 +343,34 @@ def _changed(table: str, path: Path, name: str, sha256: str) -> list[Finding]:
     return [] if found == sha256 else [Finding(table, name, f"SHA-256 {found}", f"SHA-256 {sha256}")]
 
 
+def _check_paths(table: str, entry: LogEntry) -> None:
+    """Rule 17, as far as one entry shows it."""
+    findings = []
+    for added in entry.added:
+        why = odd_path(added.path, added.uri, added.partition)
+        if why:
+            findings.append(Finding(table, added.path, why, "one path in its normal form"))
+    findings += [
+        Finding(table, removed.path, "a path that is escaped", "the path as it was added")
+        for removed in entry.removed
+        if removed.uri != removed.path
+    ]
+    for named in ([file.path for file in entry.added], [file.path for file in entry.removed]):
+        findings += [
+            Finding(table, path, "a path that comes twice", "each path once")
+            for path, times in Counter(named).items()
+            if times > 1
+        ]
+    if findings:
+        message = f"{table}: version {entry.version} names files in another way; nothing is sealed. {NEXT_STEP}"
+        raise Refused(message, findings)
+
+
 def _files_by_path(leaves: Iterable[Leaf]) -> dict[str, tuple[str, SealedFile]]:
-    return {file.path: (partition_key(leaf.partition), file) for leaf in leaves for file in leaf.files}
+    """Partition and file, of those that are live after the last leaf."""
+    found: dict[str, tuple[str, SealedFile]] = {}
+    for leaf in leaves:
+        for path in leaf.removed:
+            found.pop(path, None)
+        found |= {file.path: (partition_key(leaf.partition), file) for file in leaf.files}
+    return found

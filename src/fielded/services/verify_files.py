@@ -5,6 +5,7 @@ something to see that the file's digest does not say: rows of a journal, a rewri
 """
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from fielded.decisions.seals import Broken, LogEntry, RowName, SealedFile
 from fielded.words.overlap import ordered_map
 from fielded.world.changed_files import MOST, Reference, look_into
 from fielded.world.journaled_rows import JournaledRows, has_journaled_rows, read_journaled_rows
+from fielded.world.regular_files import irregular, open_regular
 from fielded.world.row_digests import RowsDigest
 
 Referring = Callable[[SealedFile, list[str]], Reference | None]  # a changed file, the others of its partition
@@ -113,18 +115,36 @@ def check_files(
         gone.update(result.gone)
         for file in result.changed:
             siblings = [one.path for task in tasks for one in task.files if task.day == result.task.day]
-            others = [path for path in siblings if path != file.path]
-            reference = None if table.name != "predictions" else refer(file, others)
-            report.broken += look_into(table.name, table.folder, file, [] if reference is None else [reference])
+            report.broken += _look_into(table, file, siblings, refer)
         _count(report, result.task)
         progress(sum(file.rows for file in result.task.files))
-    report.broken += check_runs(runs, _befores(table.leaves))
+    try:
+        report.broken += check_runs(runs, _befores(table.leaves))
+    except Exception as error:  # noqa: BLE001 - what was found so far must not be lost
+        report.broken.append(_unchecked(13, table.name, "", error))
     report.notes += [
         f"{table.name}: {count} old files are gone, replaced by rewrite leaf {place}"
         for place, count in sorted(gone.items())
     ]
     report.notes += _strays(table)
     return report
+
+
+def _look_into(table: LedgerFiles, file: SealedFile, siblings: Sequence[str], refer: Referring) -> list[Broken]:
+    """Rule 15; neighbours that are no regular files are not read for it."""
+    try:
+        others = [
+            path for path in siblings if path != file.path and not irregular(table.folder / path, table.folder)
+        ]
+        reference = None if table.name != "predictions" else refer(file, others)
+        return look_into(table.name, table.folder, file, [] if reference is None else [reference])
+    except Exception as error:  # noqa: BLE001 - what was found so far must not be lost
+        return [_unchecked(15, table.name, file.path, error)]
+
+
+def _unchecked(rule: int, table: str, file: str, error: Exception) -> Broken:
+    got = f"could not be checked ({type(error).__name__})"
+    return Broken(rule=rule, table=table, file=file, got=got, expected="a file as it was sealed")
 
 
 def _tasks(table: LedgerFiles) -> Iterator[_Task]:
@@ -160,8 +180,17 @@ class _Checking:
         self._table = table
 
     def check(self, task: _Task) -> _Result:
-        """Rules 9 to 14 for the files of a task."""
+        """Rules 9 to 14 for the files of a task. An error that nobody thought of is a finding of the task."""
         result = _Result(task)
+        try:
+            self._check(result)
+        except Exception as error:  # noqa: BLE001 - what was found so far must not be lost
+            paths = ", ".join(str(file.path) for file in task.files)
+            result.broken.append(_unchecked(task.rule, self._table.name, paths, error))
+        return result
+
+    def _check(self, result: _Result) -> None:
+        task = result.task
         digest = RowsDigest() if task.rows_sha256 else None
         for file in task.files:
             if not self._same_bytes(result, file):
@@ -174,15 +203,14 @@ class _Checking:
             paths = ", ".join(file.path for file in task.files)
             got = f"rows with the digest {digest.hexdigest()} in {paths}"
             result.broken.append(Broken(rule=11, table=self._table.name, got=got, expected=task.rows_sha256))
-        return result
 
     def _same_bytes(self, result: _Result, file: SealedFile) -> bool:
         """Rule 10 (9 before the seal). A changed file's rows are looked at all the same."""
         task, path = result.task, self._table.folder / file.path
         try:
-            with path.open("rb") as opened:
+            with open_regular(path, self._table.folder) as opened:
                 sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
-            size = path.stat().st_size
+                size = os.fstat(opened.fileno()).st_size
         except OSError as error:
             self._missing(result, file, error)
             return False
@@ -199,7 +227,7 @@ class _Checking:
 
     def _missing(self, result: _Result, file: SealedFile, error: OSError) -> None:
         task = result.task
-        if file.path in task.replaced:
+        if file.path in task.replaced and isinstance(error, FileNotFoundError):
             result.gone.append(task.replaced[file.path])
             return
         got = (

@@ -8,11 +8,19 @@ What is checked, in this order; all that is wrong is told, not only the first:
 
  1. the checkpoint is signed by the key (Ed25519, or ECDSA P-256 with SHA-256), over its text;
  2. each leaf leads to the checkpoint's root by its proof (RFC 9162, section 2.1.3.2);
- 3. each data file has the size, SHA-256 and number of rows that its leaf says;
- 4. each exported row stands in such a file, at its number, with its values; in both forms, JSON and Parquet;
- 5. rows of the API carry a hash chain: it is computed again for all of a file's rows, from the head before them to
+ 3. each data file has the size, SHA-256 and number of rows that its leaf says; there is no other data file;
+ 4. each exported row stands in such a file, at its number, with its values; in both forms, JSON and Parquet, and
+    neither has anything besides;
+ 5. the exported rows are all those of the enclosed files that were asked for, and no others: of the subject, of
+    the day (each row of each file, and the day is that of the leaf), or with the request ids, each exactly once;
+ 6. rows of the API carry a hash chain: it is computed again for all of a file's rows, from the head before them to
     the head after them;
- 6. the definitions have the digests that the rows name.
+ 7. the definitions have the digests that the rows name.
+
+Every JSON object has exactly the keys it should, each once: two readers must not see two things.
+
+This is one file, though a long one: it goes out with every export, and whoever gets it should be able to read it
+from top to bottom.
 """
 
 import argparse
@@ -20,11 +28,14 @@ import base64
 import hashlib
 import json
 import math
+import re
 import struct
 import sys
+from collections import Counter
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any, NoReturn
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -33,8 +44,23 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 FORMAT = "fielded export 1"
-NOT_ENCODED = ("chain", "scored_date")  # the chain is made of the row, the partition of a column that is there
+PARTITION = "scored_date"
+NOT_ENCODED = ("chain", PARTITION)  # the chain is made of the row, the partition of a column that is there
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+READ = ("export.json", "checkpoint.note", "rows.jsonl", "rows.parquet", "data", "definitions", "keys")
+
+# The keys of each JSON object, and what they hold.
+MANIFEST = {
+    "format": str, "deployment": str, "table": str, "partition": str, "asked": dict, "made_at": str, "rows": int,
+    "leaves": list,
+}  # fmt: skip
+ITEM = {"index": int, "leaf": str, "proof": list}
+LEAF = {"kind": str, "table": str, "version": int, "log_sha256": str, "partition": dict}
+REWRITE = {"files": list, "removed": dict, "rows_sha256": str}
+FILE = {"path": str, "size": int, "rows": int, "sha256": str}
+CHAIN = {"journal": str, "first": int, "last": int, "before": str, "after": str}
+LINE = {"file": str, "row": int, "values": dict}
+ASKED = {"subject": str, "request_ids": list, "day": str}
 
 
 class Wrong(Exception):
@@ -42,13 +68,28 @@ class Wrong(Exception):
 
 
 class Findings:
-    """What is wrong, and what was found to be right."""
+    """What is wrong."""
 
     def __init__(self) -> None:
         self.wrong: list[str] = []
 
     def add(self, text: str) -> None:
         self.wrong.append(text)
+
+
+@dataclass(frozen=True)
+class Enclosed:
+    """A data file that a leaf proves: its rows, the day it belongs to, what it holds of a journal."""
+
+    table: pa.Table
+    day: str | None
+    chain: dict[str, Any] | None
+
+
+FAULTS = (
+    Wrong, OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError,
+    pa.ArrowException,
+)  # fmt: skip
 
 
 def main(arguments: list[str]) -> int:
@@ -60,21 +101,21 @@ def main(arguments: list[str]) -> int:
     if not (chosen.folder / "export.json").is_file():
         print(f"{chosen.folder}: no export.json here, expected the folder of an export", file=sys.stderr)
         return 2
-    keys = chosen.key or sorted((chosen.folder / "keys").glob("*.pem"))
-    findings = Findings()
+    findings, told = Findings(), []
     try:
-        told = check(chosen.folder, keys, findings)
-    except (Wrong, OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
+        told = check(chosen.folder, chosen.key or sorted((chosen.folder / "keys").glob("*.pem")), findings)
+    except FAULTS as error:
         findings.add(f"{type(error).__name__}: {error}")
-        told = ""
     for text in findings.wrong:
-        print(f"WRONG: {text}")
+        print(f"WRONG: {shown(text)}")
     if not chosen.key:
         print(LOUD)
-    if findings.wrong:
+    if findings.wrong or not told:
         print(f"NOT VERIFIED: {len(findings.wrong)} things are wrong")
         return 1
-    print(f"{'VERIFIED' if chosen.key else 'FITS TOGETHER, SIGNER NOT CHECKED'}: {told}")
+    print(f"{'VERIFIED' if chosen.key else 'FITS TOGETHER, SIGNER NOT CHECKED'}: {shown(told[0])}")
+    for text in told[1:]:
+        print(f"  {shown(text)}")
     return 0
 
 
@@ -83,38 +124,86 @@ LOUD = """\
 !!! Whoever makes a false export puts a key of their own there. Get the public key by another way and give it."""
 
 
-def check(folder: Path, keys: list[Path], findings: Findings) -> str:
+PROVEN = (
+    "Proven: these rows are unaltered, and they are all in the enclosed files that were asked for. "
+    "Not proven: that the ledger has no other rows of the subject or day, in files that are not enclosed."
+)
+
+
+def shown(text: str) -> str:
+    """A text as one line, whatever a forger wrote into it."""
+    return "".join(
+        char if char.isprintable() and char.isascii() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+def check(folder: Path, keys: list[Path], findings: Findings) -> list[str]:
     """All checks; what to say if nothing is wrong."""
-    manifest = json.loads((folder / "export.json").read_text(encoding="utf-8"))
-    if manifest["format"] != FORMAT:
-        raise Wrong(f"export.json is of format {manifest['format']!r}, this program knows {FORMAT!r}")
-    note = (folder / "checkpoint.note").read_text(encoding="utf-8")
+    check_links(folder)
+    manifest = strict((folder / "export.json").read_bytes().decode(), "export.json")
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise Wrong(f"export.json is of another format, this program knows {FORMAT!r}")
+    expect(manifest, MANIFEST, "export.json")
+    note = (folder / "checkpoint.note").read_bytes().decode()
     origin, size, root, moment = checkpoint(note, [load_key(path) for path in keys])
     expected = f"fielded/{manifest['deployment']}/{manifest['table']}/"
-    if not origin.startswith(expected):
+    table_id = origin.removeprefix(expected)
+    if not origin.startswith(expected) or not table_id or "/" in table_id:
         findings.add(f"the checkpoint is of {origin}, not of {expected}...")
-    proven: dict[str, dict[str, Any]] = {}
-    for item in manifest["leaves"]:
-        leaf = item["leaf"].encode()
-        value = json.loads(leaf)
-        if not included(leaf, item["index"], size, [bytes.fromhex(step) for step in item["proof"]], root):
-            findings.add(f"leaf {item['index']} does not lead to the signed root")
-            continue
-        if value["table"] != manifest["table"]:
-            findings.add(f"leaf {item['index']} is of table {value['table']}")
-            continue
-        for file in [value] if value["kind"] == "file" else value.get("files", []):
-            proven[file["path"]] = file
-    tables = {
-        path: table for path, file in proven.items() if (table := data_file(folder, file, findings)) is not None
-    }
-    rows = exported_rows(folder, manifest, tables, findings)
-    chained = sum(check_chain(path, tables[path], proven[path].get("chain"), findings) for path in tables)
-    check_definitions(folder, {str(row.get("definition_sha256")) for row in rows}, findings)
-    return (
-        f"{len(rows)} rows in {len(tables)} data files, {chained} rows of the API with their chain, "
-        f"under a checkpoint of {size} leaves signed at {moment}"
-    )
+    if manifest["partition"] != PARTITION:
+        findings.add(f"export.json: partition {manifest['partition']}, expected {PARTITION}")
+    enclosed = data_files(folder, proven_leaves(manifest, size, root, findings), findings)
+    rows = exported_rows(folder, manifest, enclosed, findings)
+    asked = check_asked(manifest["asked"], enclosed, rows, findings)
+    compare_parquet(folder, enclosed, rows, findings)
+    chained = sum(check_chain(path, file.table, file.chain, findings) for path, file in enclosed.items())
+    check_definitions(folder, {str(row["values"].get("definition_sha256")) for row in rows}, findings)
+    return [
+        f"{len(rows)} rows in {len(enclosed)} data files, {chained} rows of the API with their chain",
+        f"deployment  {manifest['deployment']}",
+        f"table       {manifest['table']}",
+        f"table id    {table_id}",
+        f"asked       {asked}",
+        f"checkpoint  {size} leaves, signed at {moment}",
+        PROVEN,
+    ]
+
+
+def strict(text: str, where: str) -> Any:
+    """JSON, in which no object has a key twice and every number is one."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        twice = sorted(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+        if twice:
+            raise Wrong(f"{where}: an object has {', '.join(twice)} more than once")
+        return dict(pairs)
+
+    def refuse(constant: str) -> NoReturn:
+        raise Wrong(f"{where}: {constant} is no JSON")
+
+    try:
+        return json.loads(text, object_pairs_hook=once, parse_constant=refuse)
+    except ValueError as error:
+        raise Wrong(f"{where}: no JSON ({error})") from None
+
+
+def expect(value: Any, fields: dict[str, type], where: str) -> None:
+    """Whether an object has exactly some keys, each with a value of its type."""
+    if not isinstance(value, dict):
+        raise Wrong(f"{where}: expected an object")
+    if value.keys() != fields.keys():
+        raise Wrong(f"{where}: keys {', '.join(sorted(value))}, expected exactly {', '.join(sorted(fields))}")
+    other = [name for name, kind in fields.items() if type(value[name]) is not kind]
+    if other:
+        raise Wrong(f"{where}: {', '.join(other)} not of the type that was expected")
+
+
+def check_links(folder: Path) -> None:
+    """All that is read lies in the export: no symbolic links, nothing that is neither file nor folder."""
+    for top in (folder / name for name in READ):
+        for path in (top, *(top.rglob("*") if top.is_dir() and not top.is_symlink() else ())):
+            if path.is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):
+                raise Wrong(f"{path.relative_to(folder).as_posix()} is a link or no plain file")
 
 
 def load_key(path: Path) -> Any:
@@ -184,42 +273,125 @@ def included(leaf: bytes, index: int, size: int, proof: list[bytes], root: bytes
         return False
 
 
+def proven_leaves(manifest: dict[str, Any], size: int, root: bytes, findings: Findings) -> list[dict[str, Any]]:
+    """The leaves of export.json that lead to the root and are of data files of its table."""
+    proven: dict[int, dict[str, Any]] = {}
+    for item in manifest["leaves"]:
+        try:
+            leaf = proven_leaf(item, manifest["table"], size, root)
+            if proven.setdefault(item["index"], leaf) is not leaf:
+                findings.add(f"leaf {item['index']} is there more than once")
+        except (Wrong, ValueError, TypeError, AttributeError, RecursionError) as error:
+            findings.add(str(error))
+    return list(proven.values())
+
+
+def proven_leaf(item: Any, table: str, size: int, root: bytes) -> dict[str, Any]:
+    """One of them, with its data files under `files`."""
+    expect(item, ITEM, "export.json: a leaf")
+    where = f"leaf {item['index']}"
+    proof = [bytes.fromhex(step) for step in item["proof"]]
+    if not included(item["leaf"].encode(), item["index"], size, proof, root):
+        raise Wrong(f"{where} does not lead to the signed root")
+    leaf = strict(item["leaf"], where)
+    files = files_of(leaf, where)
+    if leaf["table"] != table:
+        raise Wrong(f"{where} is of table {leaf['table']}")
+    return {**leaf, "files": files}
+
+
+def files_of(leaf: Any, where: str) -> list[dict[str, Any]]:
+    """The data files of a leaf."""
+    kind = leaf.get("kind") if isinstance(leaf, dict) else None
+    if kind not in ("file", "rewrite"):
+        raise Wrong(f"{where} is of no data file")
+
+    def with_chain(value: Any) -> dict[str, type]:
+        return {**FILE, "chain": dict} if isinstance(value, dict) and "chain" in value else FILE
+
+    expect(leaf, {**LEAF, **(REWRITE if kind == "rewrite" else with_chain(leaf))}, where)
+    files: list[dict[str, Any]] = leaf["files"] if kind == "rewrite" else [leaf]
+    for file in files:
+        if kind == "rewrite":
+            expect(file, with_chain(file), where)
+        if "chain" in file:
+            expect(file["chain"], CHAIN, where)
+    return files
+
+
+def data_files(folder: Path, leaves: list[dict[str, Any]], findings: Findings) -> dict[str, Enclosed]:
+    """Path -> data file that is as its leaf says."""
+    enclosed: dict[str, Enclosed] = {}
+    named: dict[str, str] = {}
+    for leaf in leaves:
+        there = [file for file in leaf["files"] if safe_path(folder, file["path"]).is_file()]
+        if not there:  # the leaf of a rewrite may speak of more files than the rows need
+            findings.add(f"{', '.join(file['path'] for file in leaf['files'])}: a leaf, but no data file")
+        for file in there:
+            if named.setdefault(file["path"], file["sha256"]) != file["sha256"]:
+                findings.add(f"{file['path']}: two leaves that do not agree")
+            elif (table := data_file(folder, file, findings)) is not None:
+                enclosed[file["path"]] = Enclosed(table, leaf["partition"].get(PARTITION), file.get("chain"))
+    found = (path for path in (folder / "data").rglob("*") if not path.is_dir())
+    for more in sorted({path.relative_to(folder / "data").as_posix() for path in found} - named.keys()):
+        findings.add(f"{more}: a data file that no leaf proves")
+    return enclosed
+
+
+def safe_path(folder: Path, path: str) -> Path:
+    """Where a data file lies; its path is relative, in its plainest form, and leads nowhere else."""
+    plain = PurePosixPath(path)
+    odd = "\\" in path or not path.isprintable() or str(plain) != path or PureWindowsPath(path).anchor
+    if odd or plain.is_absolute() or ".." in plain.parts or plain == PurePosixPath():
+        raise Wrong(f"{path!r} leads out of the export, or is not written as a relative path should be")
+    return folder / "data" / path
+
+
 def data_file(folder: Path, file: dict[str, Any], findings: Findings) -> pa.Table | None:
-    """The rows of a data file that is as its leaf says; None where the export does not have it."""
-    path = folder / "data" / file["path"]
-    if not path.resolve().is_relative_to((folder / "data").resolve()):
-        raise Wrong(f"{file['path']} leads out of the export")
-    if not path.is_file():
-        return None  # a rewrite's leaf may speak of more files than the rows need
-    octets = path.read_bytes()
+    """The rows of a data file; None where it is not as its leaf says."""
+    octets = safe_path(folder, file["path"]).read_bytes()
     found = (len(octets), hashlib.sha256(octets).hexdigest())
     if found != (file["size"], file["sha256"]):
         findings.add(f"{file['path']}: {found[0]} bytes with SHA-256 {found[1]}, the leaf says {file['sha256']}")
         return None
-    table = pq.read_table(pa.BufferReader(octets))
+    table = parquet(octets)
     if table.num_rows != file["rows"]:
         findings.add(f"{file['path']}: {table.num_rows} rows, the leaf says {file['rows']}")
     return table
 
 
+def parquet(octets: bytes) -> pa.Table:
+    """All columns as they are in the file: none made of folder names, none joined; in this thread alone."""
+    return pq.ParquetFile(pa.BufferReader(octets)).read(use_threads=False)
+
+
 def exported_rows(
-    folder: Path, manifest: dict[str, Any], tables: dict[str, pa.Table], findings: Findings
+    folder: Path, manifest: dict[str, Any], enclosed: dict[str, Enclosed], findings: Findings
 ) -> list[dict[str, Any]]:
-    """The rows of rows.jsonl, compared with the data files and with rows.parquet."""
-    with (folder / "rows.jsonl").open(encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines]
+    """The lines of rows.jsonl, compared with the data files."""
+    rows: list[dict[str, Any]] = []
+    places: dict[str, list[dict[str, Any]]] = {}
+    with (folder / "rows.jsonl").open(encoding="utf-8", newline="\n") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                row = strict(line, f"rows.jsonl line {number}")
+                expect(row, LINE, f"rows.jsonl line {number}")
+            except (Wrong, RecursionError) as error:
+                findings.add(str(error))
+                continue
+            rows.append(row)
+            places.setdefault(row["file"], []).append(row)
+    if not rows:
+        findings.add("nothing to verify: rows.jsonl has no rows")
     if len(rows) != manifest["rows"]:
         findings.add(f"rows.jsonl has {len(rows)} rows, export.json says {manifest['rows']}")
     if len({(row["file"], row["row"]) for row in rows}) != len(rows):
         findings.add("rows.jsonl has a row more than once")
-    places: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        places.setdefault(row["file"], []).append(row)
+    if len({json.dumps(row["values"].get("request_id")) for row in rows}) != len(rows):
+        findings.add("rows.jsonl has a request id more than once")
     for path, told in places.items():
-        compare_rows(path, told, tables.get(path), findings)
-    check_asked(manifest["asked"], [row["values"] for row in rows], findings)
-    compare_parquet(folder, rows, findings)
-    return [row["values"] for row in rows]
+        compare_rows(path, told, enclosed[path].table if path in enclosed else None, findings)
+    return rows
 
 
 def compare_rows(path: str, told: list[dict[str, Any]], table: pa.Table | None, findings: Findings) -> None:
@@ -238,12 +410,55 @@ def compare_rows(path: str, told: list[dict[str, Any]], table: pa.Table | None, 
             findings.add(f"{path} row {row['row']}: {', '.join(names)} differ from the data file")
 
 
-def check_asked(asked: dict[str, Any], rows: list[dict[str, Any]], findings: Findings) -> None:
-    """The rows are those that were asked for."""
-    if "subject" in asked and any(row["subject"] != asked["subject"] for row in rows):
-        findings.add(f"a row is not about subject {asked['subject']}")
-    if "request_ids" in asked and {row["request_id"] for row in rows} != set(asked["request_ids"]):
-        findings.add("the rows are not those with the request ids that were asked for")
+def check_asked(
+    asked: dict[str, Any], enclosed: dict[str, Enclosed], rows: list[dict[str, Any]], findings: Findings
+) -> str:
+    """The rows are all those of the enclosed files that were asked for, and no others; what was asked for."""
+    name = next(iter(asked), "")
+    if name not in ASKED:
+        raise Wrong("export.json: asked: expected one of subject, request_ids, day")
+    expect(asked, {name: ASKED[name]}, "export.json: asked")
+    if name == "day":
+        wanted = rows_of_day(asked["day"], enclosed, findings)
+    elif name == "subject":
+        wanted = rows_with("subject", [asked["subject"]], enclosed)[0]
+    else:
+        wanted, found = rows_with("request_id", asked["request_ids"], enclosed)
+        if found != Counter(asked["request_ids"]):
+            findings.add("the request ids that were asked for are not in the enclosed files, each exactly once")
+    told = Counter((row["file"], row["row"]) for row in rows)
+    for path, count in Counter(path for path, _ in wanted - told).items():
+        findings.add(f"{path}: {count} rows that were asked for are not exported")
+    for path, count in Counter(path for path, _ in told - wanted).items():
+        findings.add(f"{path}: {count} exported rows are not among those that were asked for")
+    return f"{name} {', '.join(asked[name]) if name == 'request_ids' else asked[name]}"
+
+
+def rows_of_day(day: str, enclosed: dict[str, Enclosed], findings: Findings) -> Counter[tuple[str, int]]:
+    """File and number of each row of a day; no file is of another."""
+    for path, file in enclosed.items():
+        if file.day != day:
+            findings.add(f"{path}: its leaf is of day {file.day}, not of {day} that was asked for")
+    return Counter(
+        (path, number)
+        for path, file in enclosed.items()
+        if file.day == day
+        for number in range(1, file.table.num_rows + 1)
+    )
+
+
+def rows_with(
+    column: str, sought: list[str], enclosed: dict[str, Enclosed]
+) -> tuple[Counter[tuple[str, int]], Counter[str]]:
+    """File and number of each row with one of some texts in a column, and how often each text is there."""
+    texts = frozenset(sought)
+    places = [
+        ((path, number), value)
+        for path, file in enclosed.items()
+        for number, value in enumerate(file.table.column(column).to_pylist(), start=1)
+        if value in texts
+    ]
+    return Counter(place for place, _ in places), Counter(value for _, value in places)
 
 
 def same(kept: dict[str, Any], told: dict[str, Any], name: str) -> bool:
@@ -251,16 +466,41 @@ def same(kept: dict[str, Any], told: dict[str, Any], name: str) -> bool:
     return name in kept and name in told and json.dumps(kept[name]) == json.dumps(told[name])
 
 
-def compare_parquet(folder: Path, rows: list[dict[str, Any]], findings: Findings) -> None:
-    """rows.parquet says the same as rows.jsonl, but for columns that it has for the sake of other rows."""
-    others = pq.read_table(folder / "rows.parquet").to_pylist()
+def compare_parquet(
+    folder: Path, enclosed: dict[str, Enclosed], rows: list[dict[str, Any]], findings: Findings
+) -> None:
+    """rows.parquet says the same as rows.jsonl, and has the columns of the data files and no others."""
+    table = parquet((folder / "rows.parquet").read_bytes())
+    place = pa.schema([("file", pa.string()), ("row", pa.int64())])
+    schemas = [place, *(file.table.schema.remove_metadata() for file in enclosed.values())]
+    known = column_types(pa.unify_schemas(schemas, promote_options="default"))
+    told = column_types(table.schema)
+    odd = sorted(set(told) ^ set(known))
+    if odd:
+        names = ", ".join(f"{name} ({kind})" for name, kind in odd)
+        findings.add(f"rows.parquet: columns that it should not have, or should: {names}")
+    if len(told) != len({name for name, _ in told}):
+        findings.add("rows.parquet has a column more than once")
+        return
+    others = table.to_pylist()
     if len(others) != len(rows):
         findings.add(f"rows.parquet has {len(others)} rows, rows.jsonl {len(rows)}")
         return
     for row, other in zip(rows, others, strict=True):
-        told = {"file": row["file"], "row": row["row"], **row["values"]}
-        if without_nulls(as_json(other)) != without_nulls(told):
+        line = {"file": row["file"], "row": row["row"], **row["values"]}
+        if without_nulls(as_json(other)) != without_nulls(line):
             findings.add(f"{row['file']} row {row['row']}: rows.parquet differs from rows.jsonl")
+
+
+def column_types(fields: Any) -> list[tuple[str, str]]:
+    """Names and types of columns, of structs each part."""
+    types = []
+    for field in fields:
+        if pa.types.is_struct(field.type):
+            types += [(f"{field.name}.{name}", kind) for name, kind in column_types(field.type)]
+        else:
+            types.append((field.name, str(field.type)))
+    return types
 
 
 def without_nulls(value: Any) -> str:
@@ -295,7 +535,11 @@ def check_chain(path: str, table: pa.Table, chain: dict[str, Any] | None, findin
     A drained file (`chain` in its leaf) is one stretch of a journal from head to head. In other files, those of a
     rewrite, each row is checked against its journal's row before it, where the file has that one.
     """
-    if "chain" not in table.column_names or (chain is None and table["journal"].null_count == table.num_rows):
+    if "chain" not in table.column_names:
+        if chain:
+            findings.add(f"{path}: sealed with a chain, but has no column chain")
+        return 0
+    if chain is None and table["journal"].null_count == table.num_rows:
         return 0
     head = bytes.fromhex(chain["before"]) if chain else None
     number = chain["first"] if chain else None
@@ -375,18 +619,20 @@ def encoded(value: Any) -> bytes:
 
 def check_definitions(folder: Path, named: set[str], findings: Findings) -> None:
     """A definition's digest is that of the listing `sha256sum` prints of its files."""
+    folders = {path.name for path in (folder / "definitions").glob("*")}
+    for more in sorted(folders - named):
+        findings.add(f"definition {more}: no row names it")
     for digest in sorted(named):
-        place = folder / "definitions" / str(digest)
-        files = sorted(
-            (path for path in place.rglob("*") if path.is_file()),
-            key=lambda p: p.relative_to(place).as_posix().encode(),
-        )
-        if not files:
+        place = folder / "definitions" / digest
+        if not re.fullmatch(r"[0-9a-f]{64}", digest) or not place.is_dir():
             findings.add(f"definition {digest}: the export does not have it")
             continue
+        files = {path.relative_to(place).as_posix(): path for path in place.rglob("*") if path.is_file()}
+        if any("\\" in name or not name.isprintable() for name in files):  # could pass for two lines
+            findings.add(f"definition {digest}: a file's name is not plain")
         listing = "".join(
-            f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(place).as_posix()}\n"
-            for path in files
+            f"{hashlib.sha256(files[name].read_bytes()).hexdigest()}  {name}\n"
+            for name in sorted(files, key=str.encode)
         )
         if hashlib.sha256(listing.encode()).hexdigest() != digest:
             findings.add(f"definition {digest}: its files have another digest")

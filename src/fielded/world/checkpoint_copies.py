@@ -12,8 +12,10 @@ from pathlib import Path
 
 from fielded.words.errors import Refused, Unreachable, WrongUse
 from fielded.world.data_files import sync
+from fielded.world.regular_files import read_regular
 
 SUFFIX = ".note"
+_MOST = 64 * 1024  # bytes; a note with a signature of each of a hundred keys has fewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +24,13 @@ class Copy:
 
     Attributes:
         path: where it lies.
-        note: its bytes.
+        note: its bytes; none where it is no note at all.
+        odd: why it is none, such as a pipe in its place; empty where it is one.
     """
 
     path: Path
     note: bytes
+    odd: str = ""
 
 
 def write_copy(folder: Path, deployment: str, table: str, size: int, note: str) -> bool:
@@ -77,7 +81,7 @@ def _put(draft: Path, path: Path) -> None:
 
 
 def _check_same(path: Path, note: str) -> None:
-    if path.read_bytes() != note.encode():
+    if read_regular(path, _MOST) != note.encode():
         raise Refused(
             f"checkpoints: got another checkpoint in {path}, expected the one that was signed now. One ledger has "
             "two histories: keep both, and run `fielded audit verify`"
@@ -87,19 +91,26 @@ def _check_same(path: Path, note: str) -> None:
 def read_copies(places: Sequence[Path], deployment: str) -> Iterator[Copy]:
     """Notes in files and folders; of a folder of copies, only this deployment's.
 
+    What cannot be read, or is no regular file, is handed on with the reason, so that it hides no other note.
+
     Raises:
         WrongUse: a place is not there.
-        Unreachable: it cannot be read.
     """
     for place in places:
         if not place.exists():
             raise WrongUse(
                 f"outside copies: got {place}, which is not there, expected a note or a folder of notes"
             )
+        if not place.is_dir():
+            yield _copy(place, place.resolve())  # the caller's own link is followed
+            continue
         within = place / deployment if (place / deployment).is_dir() else place
-        paths = sorted(within.rglob(f"*{SUFFIX}")) if place.is_dir() else [place]
-        for path in paths:
-            try:
-                yield Copy(path, path.read_bytes())
-            except OSError as error:
-                raise Unreachable(f"{path}: cannot be read ({error.strerror or error})") from error
+        for path in sorted(within.rglob(f"*{SUFFIX}")):
+            yield _copy(path, path)
+
+
+def _copy(shown: Path, path: Path) -> Copy:
+    try:
+        return Copy(shown, read_regular(path, _MOST))
+    except OSError as error:
+        return Copy(shown, b"", error.strerror or type(error).__name__)

@@ -7,17 +7,19 @@ entry is as it was. So the log is replayed into a table of one entry, and both a
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from fielded.decisions.seals import Broken, LogEntry
-from fielded.world.delta_log import entry_path
+from fielded.world.delta_log import entry_path, odd_names
+from fielded.world.file_ranges import narrow_ranges
 
 _RULE = 8
 
@@ -28,6 +30,7 @@ class Replay:
     def __init__(self) -> None:
         self.version = -1
         self.whole = True  # every entry was there and could be read
+        self.wrong: list[tuple[int, str]] = []  # version, and what is wrong there
         self._last: dict[str, Any] = {}
         self._adds: dict[str, Any] = {}
         self._transactions: dict[str, Any] = {}
@@ -36,6 +39,7 @@ class Replay:
         """Go on with the next entry; None where it cannot be read."""
         if entry is None or version != self.version + 1:
             self.whole = False
+            self.wrong.append((version, "an entry that cannot be read" if entry is None else "a gap before it"))
         self.version = version
         for action in () if entry is None else entry.actions:
             for kind, value in action.items():
@@ -51,6 +55,11 @@ class Replay:
     def transactions(self) -> list[str]:
         """Ids of all application transactions."""
         return sorted(self._transactions)
+
+    def statistics(self) -> Iterator[tuple[str, str]]:
+        """Path and statistics (JSON text) of every live file."""
+        for path, action in self._adds.items():
+            yield path, action["add"].get("stats") or ""
 
     def table(self, folder: Path) -> DeltaTable:
         """A table whose only entry says what all entries come to."""
@@ -69,11 +78,40 @@ def compare_views(table: str, folder: Path, replay: Replay) -> list[Broken]:
     Args:
         table: whose log it is.
         folder: where it lies.
-        replay: of its log. One with gaps or with entries that cannot be read is not compared, for it says nothing
-            for certain.
+        replay: of its log. One with gaps or with entries that cannot be read says nothing for certain: that is a
+            finding, and so is what lies in the log and is no part of one.
     """
+    broken = [
+        Broken(rule=_RULE, table=table, file=f"_delta_log/{name}", got="a name that no log has",
+               expected="entries and checkpoints only")
+        for name in odd_names(folder)
+    ]  # fmt: skip
+    broken += [
+        Broken(rule=_RULE, table=table, file=f"_delta_log/{version:020d}.json", got=got,
+               expected="every entry of the log: what readers see cannot be compared with it")
+        for version, got in replay.wrong
+    ]  # fmt: skip
     if replay.version < 0 or not replay.whole:
-        return []
+        return broken
+    return broken + _compare(table, folder, replay) + list(_check_ranges(table, folder, replay))
+
+
+def _check_ranges(table: str, folder: Path, replay: Replay) -> Iterator[Broken]:
+    """Rule 19, of every live file whose footer can be read; of others it is told by their digest."""
+    for path, statistics in replay.statistics():
+        file = folder / unquote(path)
+        try:
+            if not file.is_file():
+                continue
+            wrong = narrow_ranges(file, pq.read_metadata(file), statistics)
+        except (OSError, ValueError, pa.ArrowException):
+            continue
+        for got in wrong:
+            expected = "what its footer says, for readers pass over files by it"
+            yield Broken(rule=19, table=table, file=path, got=f"{got}, by the log", expected=expected)
+
+
+def _compare(table: str, folder: Path, replay: Replay) -> list[Broken]:
     try:
         seen = _seen(folder, replay.version)
     except (DeltaError, OSError) as error:

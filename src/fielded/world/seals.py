@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -27,6 +28,7 @@ from fielded.words.identifiers import RandomBytes
 from fielded.world.data_files import DataFiles
 from fielded.world.delta_log import read_entry
 from fielded.world.delta_reading import dataset_of
+from fielded.world.regular_files import open_regular
 from fielded.world.tables import Commit, DeltaTables, metadata_of
 
 SEALS = pa.schema(
@@ -91,11 +93,13 @@ class Stored:
         leaves: by tree, then by number.
         checkpoints: by tree, then by size.
         unreadable: data files that cannot be read.
+        odd: file and number, from 1, of rows that are neither leaf nor checkpoint of a table of the ledger.
     """
 
     leaves: dict[str, list[LeafRow]] = field(default_factory=dict)
     checkpoints: dict[str, list[CheckpointRow]] = field(default_factory=dict)
     unreadable: list[str] = field(default_factory=list)
+    odd: list[tuple[str, int]] = field(default_factory=list)
 
 
 class Seals:
@@ -164,17 +168,12 @@ class Seals:
             return found
         for name in sorted(pa.table(table.get_add_actions()).column("path").to_pylist()):
             try:
-                rows = pq.read_table(self.folder / name, columns=_COLUMNS, partitioning=None).to_pylist()
-            except (OSError, pa.ArrowException):
+                rows = _read_rows(self.folder, unquote(name))
+            except (OSError, pa.ArrowException, ValueError, KeyError, TypeError, ArithmeticError):
                 found.unreadable.append(name)
                 continue
-            for row in rows:
-                tree, kind = row.pop("tree"), row.pop("kind")
-                if kind == _LEAF:
-                    del row["sealed_at"]
-                    found.leaves.setdefault(tree, []).append(LeafRow(**row))
-                else:
-                    found.checkpoints.setdefault(tree, []).append(CheckpointRow(**row))
+            for number, row in enumerate(rows, 1):
+                _store(found, name, number, row)
         for leaves in found.leaves.values():
             leaves.sort(key=lambda leaf: leaf.place)
         for checkpoints in found.checkpoints.values():
@@ -228,6 +227,50 @@ class Seals:
         if not files or not all(path.exists() for path in files):  # compacted, and the old files cleaned up
             return dataset_of(table)
         return ds.InMemoryDataset([pq.read_table(path, partitioning=None) for path in files])
+
+
+def _read_rows(folder: Path, name: str) -> list[dict[str, Any]]:
+    """Rows of a data file, each value of the type that `SEALS` says, or null.
+
+    Raises:
+        OSError, pyarrow.ArrowException, ValueError: it cannot be read.
+        KeyError: a column is missing.
+        TypeError: a column has another type.
+    """
+    with open_regular(folder / name, folder) as opened, pq.ParquetFile(opened) as file:
+        rows = file.read(columns=_COLUMNS, use_threads=False)
+    columns: list[pa.ChunkedArray] = []
+    for column in (rows.column(one) for one in _COLUMNS):
+        wanted = SEALS.field(_COLUMNS[len(columns)]).type
+        if not _kin(column.type, wanted):
+            raise TypeError(f"got {column.type}, expected {wanted}")
+        columns.append(column.cast(wanted))
+    found: list[dict[str, Any]] = pa.table(columns, names=_COLUMNS).to_pylist()
+    return found
+
+
+def _kin(found: pa.DataType, wanted: pa.DataType) -> bool:
+    """Whether values of one type are those of the other: other writers choose other widths."""
+    if pa.types.is_dictionary(found):
+        found = found.value_type
+    if pa.types.is_string(wanted):
+        texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+        return any(is_one(found) for is_one in texts)
+    if pa.types.is_integer(wanted):
+        return bool(pa.types.is_integer(found))
+    return bool(pa.types.is_timestamp(found)) and found.tz is not None
+
+
+def _store(found: Stored, name: str, number: int, row: dict[str, Any]) -> None:
+    """Keep a row, or its number where it is none of ours."""
+    tree, kind = row.pop("tree"), row.pop("kind")
+    if tree not in TREES or kind not in (_LEAF, _CHECKPOINT) or None in row.values() or row["place"] < 0:
+        found.odd.append((name, number))
+    elif kind == _LEAF:
+        del row["sealed_at"]
+        found.leaves.setdefault(tree, []).append(LeafRow(**row))
+    else:
+        found.checkpoints.setdefault(tree, []).append(CheckpointRow(**row))
 
 
 def _rows_of(tree: str, growth: Growth) -> Iterator[dict[str, Any]]:

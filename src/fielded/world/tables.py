@@ -251,15 +251,16 @@ def _write(table: DeltaTable, commit: Commit) -> None:
             custom_metadata=None if commit.metadata is None else {METADATA: canonical_json(commit.metadata)},
         ),
     )
-    _make_durable(Path(unquote(table.table_uri.removeprefix("file://"))), commit)
+    folder = Path(unquote(table.table_uri.removeprefix("file://")))
+    _make_durable(folder, table.version() + 1, commit)  # `table` stays where it was opened
 
 
-def _make_durable(folder: Path, commit: Commit) -> None:
+def _make_durable(folder: Path, version: int, commit: Commit) -> None:
     """Put the commit on disk before anybody is told of it: deltalake leaves that to the operating system.
 
     Without it a power cut could keep the gold table's commit and lose the ledger's, which was made before.
     """
     log = folder / "_delta_log"
-    newest = max(path for path in log.iterdir() if path.name.endswith(".json"))
-    for path in {newest, log, folder, *((folder / action.path).parent for action in commit.add)}:
+    entry = log / f"{version:020d}.json"  # ours: the newest may be another writer's
+    for path in {entry, log, folder, *((folder / action.path).parent for action in commit.add)}:
         sync(path)

@@ -50,25 +50,23 @@ def verify(
 
     Exits with 0 if nothing is broken, with 1 otherwise.
     """
-    from fielded.services.verify import verify as run_verify  # noqa: PLC0415 - find and show do without
-    from fielded.services.verify_anchors import check_anchors, read_receipts  # noqa: PLC0415
+    from fielded.services.verify import verify_all  # noqa: PLC0415 - find and show do without
 
     books = _open(deployment, site)
     with _progress("verifying") as progress:
-        report = run_verify(books, tuple(outside or ()), strict=strict, progress=progress)
-        known = [anchor for file in receipts or () for anchor in read_receipts(file)]
-        report.findings += check_anchors(books, known)
+        report = verify_all(books, tuple(outside or ()), tuple(receipts or ()), strict=strict, progress=progress)
     if as_json:
-        fields = {"findings": [one.as_dict() for one in report.findings], "notes": report.notes}
+        findings = [{name: _printable(value) for name, value in one.as_dict().items()} for one in report.findings]
+        fields = {"findings": findings, "notes": [_printable(note) for note in report.notes]}
         print_json({"verified": not report.findings, **fields, "tables": report.tables, "newest": report.newest})
     else:
         columns = ("table", "leaves", "checkpoints", "copies", "files", "rows", "bytes")
         lines = [[name, *(counts.get(one, 0) for one in columns[1:])] for name, counts in report.tables.items()]
         print_table(columns, lines)
         for note in report.notes:
-            out.print(f"note: {note}", markup=False)
+            out.print(_printable(f"note: {note}"), markup=False)
         for finding in report.findings:
-            out.print(f"BROKEN: {finding}", markup=False)
+            out.print(_printable(f"BROKEN: {finding}"), markup=False)
         newest = "none" if report.newest is None else report.newest.isoformat()
         verdict = f"{len(report.findings)} findings" if report.findings else "verified"
         out.print(f"{verdict}; newest checkpoint: {newest}", markup=False)
@@ -142,6 +140,13 @@ def compact(
 def _open(folder: Path, site_file: Path | None) -> _LedgerBooks:
     deployment, site = load(folder, site_file)
     return _LedgerBooks(deployment=deployment, site=site, tables=DeltaTables(site))
+
+
+def _printable(value: Any) -> Any:
+    """A value without what a terminal obeys or no encoding has: whoever tampers chooses names of files."""
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in value)
 
 
 @contextmanager
