@@ -212,11 +212,15 @@ def test_what_the_tree_does_not_have_is_refused() -> None:
         Frontier(1, (b"short",))
 
 
-def test_a_hundred_thousand_leaves_take_less_than_a_second() -> None:
+def test_a_hundred_thousand_leaves_cost_little_more_than_their_hashes() -> None:
     leaves = LEAVES * 1429
-    started = time.perf_counter()
+    costs = []
+    for make in (lambda: [hashlib.sha256(leaf + leaf).digest() for leaf in leaves], lambda: Tree(leaves).root()):
+        started = time.thread_time()
+        make()
+        costs.append(time.thread_time() - started)
+    assert costs[1] < 10 * costs[0]
     tree = Tree(leaves)
     proof = tree.inclusion_proof(54_321)
-    assert time.perf_counter() - started < 1
     assert len(leaves) > 100_000
     assert verify_inclusion(leaves[54_321], 54_321, len(leaves), proof, tree.root())

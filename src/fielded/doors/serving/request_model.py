@@ -5,9 +5,9 @@ types; a test holds both together. What a batch may still read as a number (a te
 numbers. Two texts are refused that a batch might hold, because not every store can keep them: one with a NUL,
 and half a surrogate pair (which is no JSON text, RFC 8259 section 8.2).
 
-One pass of pydantic over the bytes gives the values in the definition's order. A body made to have very many
-errors is read another way, row by row, which stops at the first hundred: describing them all would hold
-everybody up.
+One pass of pydantic over the bytes gives the values in the definition's order. Where it meets a bad row it stops,
+and the rows are read again one by one, until there are errors enough: a body made to have very many of them would
+hold everybody up otherwise.
 """
 
 import math
@@ -16,7 +16,7 @@ from itertools import islice
 from types import GenericAlias
 from typing import Annotated, Any, Literal, Never, Union
 
-from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic import ConfigDict, FailFast, Field, PlainValidator, TypeAdapter, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails, from_json
 from typing_extensions import TypedDict
 
@@ -55,7 +55,7 @@ class RequestModel:
     def __init__(self, features: Mapping[str, Feature], max_batch_rows: int) -> None:
         types = {name: _type_of(rule) for name, rule in features.items()}
         row = _form("Row", {"subject": Subject, "features": _form("Features", types)})
-        rows: Any = Annotated[_list_of(row), Field(min_length=1, max_length=max_batch_rows)]
+        rows: Any = Annotated[_list_of(row), Field(min_length=1, max_length=max_batch_rows), FailFast()]
         self.max_batch_rows = max_batch_rows
         self._features = dict(features)
         self._rows_expected = f"a list of 1 to {max_batch_rows} rows"
@@ -91,7 +91,7 @@ class RequestModel:
             try:
                 return [_live(row) for row in self._many.validate_json(body)["rows"]]
             except ValidationError as error:
-                if error.error_count() <= MOST_BUILT:
+                if error.error_count() <= MOST_BUILT and all(len(item["loc"]) <= 1 for item in _described(error)):
                     raise self._problem(error) from None
         content = _json(body)
         rows = content.get("rows") if isinstance(content, dict) else None
