@@ -152,8 +152,9 @@ class TestHowOften:
         assert books.verify().findings == []
 
 
-def seal_many(folder: Path, start: Any, count: int) -> None:
+def seal_many(folder: Path, seed: int, start: Any, count: int) -> None:
     books = Books.at(folder)
+    books.seed = seed  # names of files are drawn: two processes that drew alike would write one file
     start.wait()
     for _ in range(count):
         seal(books.open())
@@ -162,7 +163,7 @@ def seal_many(folder: Path, start: Any, count: int) -> None:
 def test_processes_that_seal_at_once_get_in_one_after_the_other(books: Books) -> None:
     context = multiprocessing.get_context("spawn")
     start = context.Event()
-    sealers = [context.Process(target=seal_many, args=(books.folder, start, 12)) for _ in range(2)]
+    sealers = [context.Process(target=seal_many, args=(books.folder, seed, start, 12)) for seed in (2000, 3000)]
     for sealer in sealers:
         sealer.start()
     start.set()

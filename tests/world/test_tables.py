@@ -165,13 +165,20 @@ def test_gives_up_after_its_attempts_and_says_to_run_again(
 ) -> None:
     monkeypatch.setattr(tables_module, "_ATTEMPTS", 3)
 
-    def decide(_: DeltaTable) -> Commit:
+    def decide(table: DeltaTable) -> Commit:
         write_deltalake(tables.uri("gold.scores"), pa.table({"text": ["x"], "day": [DAY]}), mode="append")
-        return Commit(add=files_of(tables, "mine").offer(), transactions={})
+        return Commit(add=files_of(tables, f"mine-{table.version()}").offer(), transactions={})
 
     with pytest.raises(Unreachable, match=r"gold\.scores: got 3 commits by others first.*Run again"):
         tables.commit("gold.scores", decide)
     assert texts(tables) == ["x", "x", "x"]
+
+
+def test_a_file_is_never_written_over(tables: DeltaTables) -> None:
+    tables.commit_files("gold.scores", files_of(tables, "mine"), lambda _: {"run": 1})
+    with pytest.raises(Unreachable, match="File exists"):
+        files_of(tables, "mine")
+    assert texts(tables) == ["mine"]
 
 
 class TestCommitFiles:

@@ -117,6 +117,7 @@ class DataFiles:
         self._path = f"{self._prefix}-{len(self.added):05d}.parquet"
         path = self._folder / self._path
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(exist_ok=False)  # never over another's file, which a commit may name
         return pq.ParquetWriter(
             path,
             schema,

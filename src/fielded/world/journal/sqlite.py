@@ -37,6 +37,7 @@ _SLOTS = 4096
 _PAGES = 2000  # of the log before it is written into the file: 8 MiB, more of them make that pause longer
 _READ_ENTRIES = 64
 _TRIM_ENTRIES = 64
+_TRY_SECONDS = 0.02  # between two tries at a lock that SQLite itself does not wait for
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _PRIMARY = 0xFF  # an SQLite error code without its extension
 
@@ -187,6 +188,8 @@ class SqliteJournals:
                 end = _end(connection)
                 if through > end.sequence:
                     raise _lost(path, end, through)
+                if through <= connection.execute("SELECT trimmed FROM journal").fetchone()[0]:
+                    return  # nothing to forget: the writer is not held up
                 while _trim_some(connection, through):
                     time.sleep(0.002)  # longer than a waiting writer sleeps between two tries
         except sqlite3.Error as error:
@@ -259,13 +262,20 @@ class SqliteJournal(Writer):
         connection = self._connection = _connect(self._path, self._patience)
         if _identity(connection)[0] != self.id:
             raise JournalDown(f"{self._path}: got another journal, expected {self.id}. Start this process again")
-        busy, *_ = connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-        if busy:
-            raise JournalDown(f"{self._path}: got somebody who keeps it locked, expected a moment alone with it")
+        self._start_log_anew(connection)
         self._stored = {digest for (digest,) in connection.execute("SELECT digest FROM schemas")}
         end = _end(connection)
         self._nodes = self._nodes_now()
         return end
+
+    def _start_log_anew(self, connection: sqlite3.Connection) -> None:
+        """Write the whole log into the file. SQLite waits for readers, but not for another's checkpoint."""
+        for _ in range(max(1, int(self._patience / _TRY_SECONDS))):
+            busy, *_ = connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+            if not busy:
+                return
+            time.sleep(_TRY_SECONDS)
+        raise JournalDown(f"{self._path}: got somebody who keeps it locked, expected a moment alone with it")
 
     def _insert(self, entry: Entry, schema: bytes) -> None:
         connection = self._in_place()
