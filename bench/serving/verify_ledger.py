@@ -55,7 +55,7 @@ def make_api_rows(place: Any, rows: int) -> None:
 
     place.ledger.prepare(deployment)
     live = LiveScoring(
-        scorer=scorer, features=deployment.features, journal=place.journals.claim(),
+        scorer=scorer, features=deployment.features, journal=place.journals.claim(place.ledger.identity()),
         clock=lambda: datetime.now(UTC), random_bytes=os.urandom, max_group_rows=GROUP, settle=settle,
     )  # fmt: skip
     live.start()

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from fielded.decisions import chain
 from fielded.decisions.chain import canonical_rows, link, row_digests, start_of, unordered_digest
+from fielded.decisions.small_batches import SmallBatches
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOMENT = pa.timestamp("us", tz="UTC")
@@ -226,6 +227,49 @@ def test_rows_too_long_to_be_encoded_together_give_the_same_bytes(monkeypatch: p
     monkeypatch.setattr(chain, "_MOST_BYTES", 100)
     with pytest.raises(OverflowError, match="expected at most 100"):
         canonical_rows(batch)
+
+
+FLAT = pa.schema(
+    [*(field for field in SCHEMA if field.name not in ("features", "reasons", "words", "day")),
+     ("features", pa.struct([field for field in PARTS if field.name != "deeper"])), ("chain", pa.string()),
+     ("model", pa.string()), ("limit", pa.float64()), ("run", pa.string())]
+)  # fmt: skip
+flat = st.fixed_dictionaries(
+    {"name": texts, "score": floats, "flag": truths, "at": st.one_of(st.none(), moments), "number": whole,
+     "é": texts, "e": texts, "chain": texts,
+     "features": st.one_of(st.none(), st.fixed_dictionaries(
+         {"hours": floats, "count": whole, "open": truths, "kind": texts}))}
+)  # fmt: skip
+
+
+@given(st.lists(flat, max_size=6), texts, floats, st.integers(0, 6))
+def test_small_batches_have_the_same_digests(
+    values: list[dict[str, Any]], model: str | None, limit: float | None, cut: int
+) -> None:
+    shared = {"model": pa.scalar(model, pa.string()), "limit": pa.scalar(limit, pa.float64()),
+              "run": pa.scalar(None, pa.string())}  # fmt: skip
+    whole_of = {"model": model, "limit": limit, "run": None}
+    batch = pa.RecordBatch.from_pylist([value | whole_of for value in values], schema=FLAT)
+    small = SmallBatches(FLAT, shared)
+    assert small.digests(batch) == row_digests(batch)
+    assert small.digests(batch.slice(cut)) == row_digests(batch)[cut:]
+
+
+def test_a_batch_that_is_not_small_has_the_same_digests() -> None:
+    batch = pa.RecordBatch.from_pydict({"a": [f"{number}" for number in range(500)], "b": ["same"] * 500})
+    small = SmallBatches(batch.schema, {"b": pa.scalar("same")})
+    assert small.digests(batch) == row_digests(batch)
+    assert small.digests(batch.slice(7, 90)) == row_digests(batch)[7:97]
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.int32(), pa.list_(pa.string()), pa.timestamp("ms", "UTC"), pa.timestamp("us")]
+)
+def test_small_batches_of_other_types_are_refused_by_name(kind: pa.DataType) -> None:
+    with pytest.raises(ValueError, match="x: got "):
+        SmallBatches(pa.schema([("x", kind)]), {})
+    with pytest.raises(ValueError, match=r"f\.x: got a name with a dot"):
+        SmallBatches(pa.schema([("f.x", pa.string())]), {})
 
 
 def test_no_row_gives_no_digest() -> None:

@@ -182,6 +182,24 @@ def test_processes_that_seal_at_once_get_in_one_after_the_other(books: Books) ->
     assert on_disk == named  # what lost its race is deleted
 
 
+def test_what_lost_its_only_race_is_deleted_though_nothing_is_left_to_seal(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    books.answer(JOURNALS[0], 2, DAYS[1], 200)
+    real = Seals._write
+
+    def write(self: Seals, *args: Any) -> Any:
+        written = real(self, *args)
+        monkeypatch.setattr(Seals, "_write", real)
+        books.seal()  # another is first, and seals the same
+        return written
+
+    monkeypatch.setattr(Seals, "_write", write)
+    books.seal()
+    on_disk = {path.name for path in books.table("seals").glob("*/*.parquet")}
+    assert on_disk == {Path(name).name for name in books.files("seals")}
+
+
 class TestRefusals:
     """Nothing is sealed, and the place is named."""
 

@@ -6,12 +6,13 @@ switch the journal off; this replaces, from outside, what makes a row durable an
 
 import pyarrow as pa
 
+from fielded.decisions.rows import LiveRows
 from fielded.services import score_live
 from fielded.world.journal.port import End
 from fielded.world.journal.writer import Writer
 
 
-def _digests(rows: pa.RecordBatch) -> list[bytes]:
+def _digests(_: LiveRows, rows: pa.RecordBatch) -> list[bytes]:
     return [b""] * rows.num_rows
 
 
@@ -19,6 +20,6 @@ def _append(self: Writer, rows: pa.RecordBatch) -> None:
     self._end = End(self.end.sequence + rows.num_rows, self.end.head)
 
 
-score_live.row_digests = _digests
+LiveRows.digests = _digests
 score_live.link = lambda _head, digests: digests
 Writer.append = _append

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from fielded.decisions.rules import QUARANTINED, Sorted, feature_schema
 from fielded.decisions.scoring import Scorer
+from fielded.decisions.small_batches import SmallBatches
 from fielded.definition.deployment import Deployment, Feature
 from fielded.words.identifiers import RandomBytes, uuid7_array
 
@@ -148,6 +149,13 @@ class LiveRows:
             "definition_sha256": pa.scalar(scorer.definition_sha256),
             "journal": pa.scalar(journal),
         }
+        self._chained: SmallBatches | None = None
+
+    def digests(self, rows: pa.RecordBatch) -> list[bytes]:
+        """See `decisions.chain.row_digests`; of rows that `of` has made."""
+        if self._chained is None:
+            self._chained = SmallBatches(rows.schema, self._shared)
+        return self._chained.digests(rows)
 
     def of(self, asked: "Asked", scored_at: datetime, first: int, random_bytes: RandomBytes) -> pa.RecordBatch:
         """Score what was asked and make its rows.

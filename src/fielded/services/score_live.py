@@ -18,6 +18,7 @@ scored, never less than what was told.
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from fielded.decisions.chain import link, row_digests
+from fielded.decisions.chain import link
 from fielded.decisions.rows import Asked, LiveRows
 from fielded.decisions.rules import feature_schema
 from fielded.decisions.scoring import Scorer
@@ -241,6 +242,10 @@ class LiveScoring:
                 for item in group:
                     if isinstance(item, _Probe):
                         self._try_journal(item)
+                if len(group) > 1:
+                    # Under load, let the thread that takes requests in have its turn at the interpreter: the next
+                    # group is larger then, and a group costs little more for being large.
+                    time.sleep(0)
 
     def _next_group(self) -> list[LiveRequest | _Probe]:
         """What waits, as far as it fits; waits for something; empty once stopped and nothing is left."""
@@ -302,7 +307,7 @@ class LiveScoring:
     def _score(self, requests: list[LiveRequest]) -> Settled:
         make, end, scored_at = self._rows, self._journal.end, self._clock().astimezone(UTC)
         rows = make.of(self._asked(requests), scored_at, end.sequence + 1, self._random_bytes)
-        heads = link(end.head, row_digests(rows))
+        heads = link(end.head, make.digests(rows))
         rows = rows.append_column("chain", pa.array([head.hex() for head in heads], pa.string()))
         self._journal.append(rows)
         return list(_answers(requests, rows, make.scorer, scored_at, self._journal.id, end.sequence + 1))

@@ -152,8 +152,9 @@ class Seals:
             transactions |= {f"tree/{tree}/at": version for tree in grown}
             return Commit(add=attempts[-1].offer(), transactions=transactions, metadata=metadata_of(attempts[-1]))
 
-        self._tables.commit(self.name, decide)
-        self._discard(attempts)
+        committed = self._tables.commit(self.name, decide)
+        if attempts[1:] or committed is None:
+            self._discard(attempts)
         return grown
 
     def stored(self) -> Stored:
@@ -193,7 +194,7 @@ class Seals:
 
     def _discard(self, attempts: Sequence[DataFiles]) -> None:
         """Delete what lost its race. A commit that was told it failed may have happened all the same."""
-        if len(attempts) < 2:  # noqa: PLR2004 - the one that got in, or none
+        if not attempts:
             return
         present = {Path(uri).name for uri in self._tables.open(self.name).file_uris()}
         for files in attempts:
