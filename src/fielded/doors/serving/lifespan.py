@@ -28,6 +28,7 @@ _WAITING_SECONDS = 10.0  # between two counts of the rows that wait in the journ
 _KEYS_SECONDS = 30.0  # between two looks whether the identity provider's keys are old
 _READY_SECONDS = 1.0  # a probe of the journal is believed that long, so that asking is no attack
 _PROBE_SECONDS = 6.0
+_END_SECONDS = 0.5  # for threads that have nothing left to do
 
 
 class Scoring(Protocol):
@@ -138,9 +139,9 @@ class Serving:
             if await self._within(until, "closed", ending.run(self._service.close)):
                 left = until - self._loop.time()
                 await self._within(until, "drained", ending.run(self._drain_alone, self._service, left))
-            ending.end()
+            ending.end(_END_SECONDS)
         self.metrics.flush()
-        self._threads.end()
+        self._threads.end(_END_SECONDS)
         gc.unfreeze()
         self.logs.event("info", "stopped")
 

@@ -3,6 +3,7 @@
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -29,10 +30,15 @@ class Threads:
         self._tasks.put((done, lambda: do(*arguments)))
         return asyncio.wrap_future(done)
 
-    def end(self) -> None:
-        """Let the threads end after what was put in, without waiting for them."""
+    def end(self, seconds: float) -> None:
+        """Let the threads end after what was put in, and wait so long for them, all in all: one that the
+        interpreter's end cuts off leaks what it holds, and extensions say so.
+        """
         for _ in self._threads:
             self._tasks.put(None)
+        until = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _run(self) -> None:
         while task := self._tasks.get():
