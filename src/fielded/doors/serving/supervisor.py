@@ -2,7 +2,7 @@
 
 uvicorn's own supervisor ends the whole service when a worker does not start. That is right only while none ever
 did: later the registry, the tables or the journal were away in the moment that a worker was started again, and the
-others serve on. It is then tried again and again, ever less often.
+others serve on. It is then tried again and again, ever less often; but where no other serves, soon.
 """
 
 import logging
@@ -18,6 +18,7 @@ from uvicorn.supervisors.multiprocess import Process
 
 FIRST_PAUSE = 1.0  # seconds before a worker is started again; doubled each time that it ends soon
 LONGEST_PAUSE = 30.0
+LONGEST_OUTAGE = 4.0  # a pause is no longer than this where no other worker serves
 STEADY_SECONDS = 30.0  # a worker that has served so long is no sign of a lasting fault when it ends
 BIRTH_SECONDS = 120.0  # until a new process answers at all: it loads libraries first
 _MOMENT = 0.05  # seconds
@@ -36,7 +37,7 @@ class _Watched:
         answered: whether it ever answered.
         ready: since when it serves.
         pause: seconds to wait before its successor.
-        due: when that is started; None while it lives.
+        ended: when it did; None while it lives.
     """
 
     process: Process
@@ -44,7 +45,7 @@ class _Watched:
     pause: float = FIRST_PAUSE
     answered: bool = False
     ready: float | None = None
-    due: float | None = None
+    ended: float | None = None
 
 
 class Supervisor(Multiprocess):
@@ -81,7 +82,7 @@ class Supervisor(Multiprocess):
             if self.should_exit.is_set():
                 return
             watched = self._watch(place)
-            if watched.due is not None:
+            if watched.ended is not None:
                 self._start_again(place, watched)
             elif not self._lives(watched):
                 self._ended(watched)
@@ -127,14 +128,19 @@ class Supervisor(Multiprocess):
             self.start_failed = True
             self.should_exit.set()
             return
-        watched.due = self._ticks() + watched.pause
+        watched.ended = self._ticks()
         _LOG.error(
-            "worker [%s] ended with %s: another starts in %g s", process.pid, process.exitcode, watched.pause
+            "worker [%s] ended with %s: another starts in %g s, sooner if no other serves",
+            process.pid,
+            process.exitcode,
+            watched.pause,
         )
 
     def _start_again(self, place: int, watched: _Watched) -> None:
         now = self._ticks()
-        if watched.due is None or now < watched.due:
+        serves = any(other.ended is None and other.ready is not None for other in self._watched.values())
+        pause = watched.pause if serves else min(watched.pause, LONGEST_OUTAGE)
+        if watched.ended is None or now < watched.ended + pause:
             return
         process = Process(self.config, self.sockets)
         process.start()
