@@ -29,6 +29,7 @@ from fielded.services.verify import verify
 
 KILLS = int(os.environ.get("CHAOS_LIVE_KILLS", "4"))
 CALLERS = 16
+PATIENCE = 240  # seconds for an answer: both workers may be being born, on a machine with other work
 TOKEN = "token-of-a-development-site"  # noqa: S105 - only this test's server takes it
 
 SITE = """\
@@ -63,6 +64,7 @@ class Server:
     """`fielded serve` with two workers."""
 
     def __init__(self, world: World, log: Path) -> None:
+        self.log = log
         self.port = free_port()
         self._world = world
         self._site = world.folder / "site.yaml"
@@ -188,10 +190,10 @@ def test_workers_and_drains_killed_under_load(world: World, tmp_path: Path) -> N
         landed = 0
         while landed < KILLS:
             before = callers.answered()
-            end = time.monotonic() + 60
+            end = time.monotonic() + PATIENCE
             while callers.answered() < before + chance.randrange(20, 400) and time.monotonic() < end:
                 time.sleep(0.01)
-            assert callers.answered() > before, "no answer in a minute"
+            assert callers.answered() > before, f"no answer for {PATIENCE} s:\n{server.log.read_text()[-3000:]}"
             if chance.random() < 0.35:
                 drain = subprocess.Popen(
                     server.command("drain"),
