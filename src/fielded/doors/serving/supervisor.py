@@ -130,10 +130,11 @@ class Supervisor(Multiprocess):
             return
         watched.ended = self._ticks()
         _LOG.error(
-            "worker [%s] ended with %s: another starts in %g s, sooner if no other serves",
+            "worker [%s] ended with %s: another starts in %g s%s",
             process.pid,
             process.exitcode,
             watched.pause,
+            f", in {LONGEST_OUTAGE:g} s if no other serves" if watched.pause > LONGEST_OUTAGE else "",
         )
 
     def _start_again(self, place: int, watched: _Watched) -> None:
