@@ -7,7 +7,10 @@ They run beside pydantic on whatever could be read, so that one wrong type does 
 3. every slice is a feature, named once;
 4. `previous_alias` differs from `alias`, or there would be nothing to roll back to;
 5. the gold table's columns are distinct;
-6. the gold table is not one of the tables it is computed from.
+6. the gold table is not one of the tables it is computed from;
+7. every protected column of the fairness gate is a feature, named once;
+8. the hold-out's label is neither a feature nor the subject: a model that sees the answer needs no test;
+9. a gate that is named is a mapping, so that `shift:` with nothing behind it is not taken for "not chosen".
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,7 +25,7 @@ Problem = tuple[tuple[str, ...], str, str]  # path, got, expected
 
 def problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
     """Every broken rule as (path of the field, got, expected)."""
-    for rule in (_band, _subject, _slices, _aliases, _columns, _output):
+    for rule in (_band, _subject, _slices, _aliases, _columns, _output, _protected, _label, _gates):
         yield from rule(raw)
 
 
@@ -57,17 +60,20 @@ def _subject(raw: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _slices(raw: Mapping[str, Any]) -> Iterator[Problem]:
-    slices = raw.get("slices")
+    yield from _features_once(raw, raw.get("slices"), ("slices",), "slice")
+
+
+def _features_once(raw: Mapping[str, Any], names: object, path: tuple[str, ...], what: str) -> Iterator[Problem]:
     features = _section(raw, "features")
-    if not isinstance(slices, list) or not features:
+    if not isinstance(names, list) or not features:
         return
-    for place, name in enumerate(slices):
+    for place, name in enumerate(names):
         if not isinstance(name, str):
             continue  # pydantic's to say
         if name not in features:
-            yield ("slices", str(place)), f"{name}", f"one of the features {', '.join(map(str, features))}"
-        elif name in slices[:place]:
-            yield ("slices", str(place)), f"{name} again", "each slice once"
+            yield (*path, str(place)), f"{name}", f"one of the features {', '.join(map(str, features))}"
+        elif name in names[:place]:
+            yield (*path, str(place)), f"{name} again", f"each {what} once"
 
 
 def _aliases(raw: Mapping[str, Any]) -> Iterator[Problem]:
@@ -94,3 +100,25 @@ def _output(raw: Mapping[str, Any]) -> Iterator[Problem]:
     output = _section(raw, "batch").get("output")
     if output is not None and output in tables.values():
         yield ("batch", "output"), f"{output}, which is read", "a table that the population does not read"
+
+
+def _protected(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    fairness = _section(_section(_section(raw, "release"), "gates"), "fairness")
+    path = ("release", "gates", "fairness", "protected")
+    yield from _features_once(raw, fairness.get("protected"), path, "protected column")
+
+
+def _label(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    label = _section(_section(raw, "release"), "holdout").get("label")
+    if not isinstance(label, str):
+        return
+    for taken in ("subject", "feature"):
+        if (label in _section(raw, "features")) if taken == "feature" else (label == raw.get("subject")):
+            got = f"{label}, which is {'the' if taken == 'subject' else 'a'} {taken}"
+            yield ("release", "holdout", "label"), got, "a column that the model never sees"
+
+
+def _gates(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    for name, gate in _section(_section(raw, "release"), "gates").items():
+        if gate is None:
+            yield ("release", "gates", str(name)), "nothing", "`{}` for its defaults, or no such line"

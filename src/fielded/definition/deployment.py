@@ -17,6 +17,9 @@ from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StringConstraints, model_validator
 from pydantic.dataclasses import dataclass
 
+from fielded.definition.names import Name, TableName
+from fielded.definition.release import Release
+
 FeatureType = Literal["float", "int", "category", "bool"]
 
 # Texts stay as written: `consistency` compares what is written, and a category may begin with a space.
@@ -98,8 +101,6 @@ def _frozen(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
     return MappingProxyType(dict(mapping))
 
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-TableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*){0,2}$")]
 Alias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$"), AfterValidator(_alias)]
 Number = Annotated[float, Field(strict=True)]  # a text or a yes is no number
 Probability = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
@@ -250,7 +251,7 @@ class Document:
     batch: Batch
     people: People
     slices: tuple[Name, ...] = ()
-    release: Section = _NOTHING
+    release: Release = Field(default_factory=Release)
     review: Section = _NOTHING
     monitoring: Section = _NOTHING
     ato: Section = _NOTHING

@@ -158,7 +158,8 @@ class Api:
         max_waiting_rows: rows of requests being answered at once in one worker; more are refused with 503.
         max_group_rows: rows scored together, at most.
         rate_per_minute: requests of one identity in one worker; 0 is without limit.
-        alias_seconds: between two looks at where the alias stands.
+        alias_seconds: between two looks at where the alias stands, where nothing was released yet.
+        inspect_seconds: between two looks at the files that the registry has of production and previous.
         drain_seconds: rows stay in the journal at most about this long.
         drain_rows: rows in a journal that are drained before that.
         stop_seconds: how long requests that are being answered may take after SIGTERM; closing the journal and a
@@ -177,6 +178,7 @@ class Api:
     max_group_rows: Annotated[int, Field(ge=1, le=65_536)] = 1024
     rate_per_minute: Annotated[int, Field(ge=0)] = 0
     alias_seconds: Annotated[float, Field(gt=0)] = 2.0
+    inspect_seconds: Annotated[float, Field(gt=0)] = 3600.0
     drain_seconds: Annotated[float, Field(gt=0)] = 300.0
     drain_rows: Annotated[int, Field(ge=1)] = 100_000
     stop_seconds: Annotated[int, Field(ge=1)] = 30

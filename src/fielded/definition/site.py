@@ -10,20 +10,25 @@ from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from ruamel.yaml.comments import CommentedMap
 
 from fielded.definition.reading import findings_of, line_of, plain, read_yaml, show
-from fielded.definition.serving import Api, Identity
+from fielded.definition.serving import Api, Identity, Role
 from fielded.words.errors import DefinitionError, Finding
 
 FILE = "site.yaml"
 PREFIX = "FIELDED_"
 
 _CONFIG = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+def _frozen_roles(mapping: Mapping[str, tuple[Role, ...]]) -> Mapping[str, tuple[Role, ...]]:
+    return MappingProxyType(dict(mapping))
 
 
 @dataclass(frozen=True, kw_only=True, config=_CONFIG)
@@ -49,6 +54,8 @@ class Site:
         checkpoints: folder that gets a copy of every signed checkpoint; best on another office's storage.
         identity: who may call the API.
         api: how it is served.
+        roles: identity of the command line (`os:NAME`) -> its roles. Where none is named, everybody has all of
+            them in a development site, and nobody has any in a production site.
     """
 
     root: str
@@ -68,11 +75,16 @@ class Site:
     checkpoints: Path | None = None
     identity: Identity = Field(default_factory=Identity)
     api: Api = Field(default_factory=Api)
+    roles: Annotated[
+        Mapping[Annotated[str, Field(min_length=1)], tuple[Role, ...]], AfterValidator(_frozen_roles)
+    ] = Field(default_factory=lambda: _frozen_roles({}))
 
 
 _SITE = TypeAdapter(Site)
 
-_ONLY_IN_THE_FILE = frozenset({"identity", "api", "trusted_keys"})  # they have parts; a variable is one text
+_ONLY_IN_THE_FILE = frozenset(
+    {"identity", "api", "trusted_keys", "roles"}  # they have parts; a variable is one text
+)
 _OF_A_SERVICE = re.compile(r"_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_(TCP|UDP|SCTP)\w*)$")
 _REFERENCE = re.compile(r"\benv:([A-Za-z_][A-Za-z0-9_]*)")
 _PATH_URIS = ("sqlite:///", "file://", "file:")
