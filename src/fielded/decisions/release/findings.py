@@ -27,7 +27,9 @@ class Finding:
         expected: what would have passed.
         step: what to do next; empty where it passed.
         numbers: the values behind the texts, by name.
-        severity: how far from passing, in units of the limit; larger is worse. Only for the order of a report.
+        severity: how far from passing, in units of the limit; larger is worse. For the order of a report, and for
+            whether a waiver still covers it.
+        set_aside: the outcome that a waiver set aside; empty where none did.
     """
 
     gate: str
@@ -38,6 +40,7 @@ class Finding:
     step: str = ""
     numbers: Mapping[str, float | None] = field(default_factory=dict)
     severity: float = 0.0
+    set_aside: str = ""
 
     @property
     def holds(self) -> bool:
@@ -51,7 +54,7 @@ class Finding:
 
     def waived(self) -> "Finding":
         """The same, set aside by somebody who answers for it."""
-        return self if self.outcome == "passed" else replace(self, outcome="waived")
+        return self if self.holds else replace(self, outcome="waived", set_aside=self.outcome)
 
 
 @dataclass(frozen=True, slots=True)
