@@ -18,7 +18,7 @@ from fielded.decisions.checkpoints import parse
 from fielded.decisions.merkle import Tree, leaf_hash, verify_consistency
 from fielded.decisions.seals import Leaf
 from fielded.services.approve import approve
-from fielded.services.rollback import rollback
+from fielded.services.release.rollback import rollback
 from fielded.services.score_day import score_day
 from fielded.services.seal import Sealed, seal
 from fielded.services.verify import verify
@@ -348,7 +348,7 @@ class TestServicesSealWhatTheyDid:
         approve(spare.open(), "1")
         assert self.verified(spare)["events"]["rows"] == 5
         rollback(*spare.scorers(), "it drifts")
-        assert self.verified(spare)["events"]["rows"] == 7
+        assert self.verified(spare)["events"]["rows"] == 8, "adopted, begun, done"
 
     def test_a_dry_run_seals_nothing(self, world: World) -> None:
         sealed = self.verified(world)["events"]["checkpoints"]

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from fielded.services.seal import seal
 from fielded.words.errors import NotApproved, Refused
 from fielded.world.ledger import Ledger
-from fielded.world.model_files import check_fits, look_before_loading
-from fielded.world.models import load_model
 from fielded.world.registry import RegisteredVersion
 from fielded.world.workplace import Workplace
 
@@ -39,6 +37,10 @@ def approve(workplace: Workplace, version: str) -> Approval:
         NotRegistered: no such version.
         Refused: the version does not fit the definition.
     """
+    # These bring MLflow and scikit-learn; who only asks what is approved does without.
+    from fielded.world.model_files import check_fits, look_before_loading  # noqa: PLC0415
+    from fielded.world.models import load_model  # noqa: PLC0415
+
     deployment = workplace.deployment
     model = workplace.registry.version(deployment.model.name, version)
     folder, sha256 = workplace.artifacts.take(model)
@@ -69,3 +71,18 @@ def approved_digest(ledger: Ledger, model: RegisteredVersion) -> str:
             f"Run `fielded release approve {model.version}`"
         )
     return str(events[-1]["details"]["artifact_sha256"])
+
+
+def check_approved(ledger: Ledger, model: RegisteredVersion, sha256: str) -> None:
+    """Whether exactly these bytes of a version are approved, whatever was approved of it later.
+
+    Raises:
+        NotApproved: nobody approved them, or the approval was withdrawn because they did not load.
+    """
+    events = ledger.events_of({APPROVED, WITHDRAWN}, str(model))
+    of_these = [event["kind"] for event in events if event["details"]["artifact_sha256"] == sha256]
+    if not of_these or of_these[-1] == WITHDRAWN:
+        raise NotApproved(
+            f"{model}: got no approval of digest {sha256[:12]}... in the ledger, expected one. "
+            f"Run `fielded release approve {model.version}`"
+        )

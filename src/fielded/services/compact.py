@@ -86,7 +86,7 @@ def compact(books: LedgerBooks, day: date) -> list[Compacted]:
     names = ledger_tables(books.site, books.deployment.name)
     seals = Seals(books.tables, books.site, books.deployment.name).name
     done: list[Compacted] = []
-    for name in (names.predictions, names.quarantine, names.events, seals):
+    for name in (names.predictions, names.quarantine, names.events, names.outcomes, seals):
         table = books.tables.find(name)
         if table is not None:
             done += _compact(books, name, table, day)
@@ -100,7 +100,7 @@ def compact_past(books: LedgerBooks) -> list[Compacted]:
     today = books.clock().date()
     names = ledger_tables(books.site, books.deployment.name)
     counts: Counter[date] = Counter()
-    for name in (names.predictions, names.quarantine, names.events):
+    for name in (names.predictions, names.quarantine, names.events, names.outcomes):
         table = books.tables.find(name)
         if table is None:
             continue

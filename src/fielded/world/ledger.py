@@ -64,6 +64,7 @@ class Event:
         occurred_at: UTC.
         details: what a reader needs to believe it; JSON values.
         once: the event is written at most once under this name; empty writes it every time.
+        id: UUIDv7 text; empty has the ledger make one.
     """
 
     kind: str
@@ -72,6 +73,27 @@ class Event:
     occurred_at: datetime
     details: Mapping[str, Any]
     once: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseEvents:
+    """The release events of one model, all read from one version of the events table.
+
+    Attributes:
+        version: of the table; -1 while there is none.
+        count: how many were appended (`Ledger.append_if`).
+        events: as `Ledger.events_of` gives them, those that carry a turn, in the order of their turns.
+    """
+
+    version: int
+    count: int
+    events: list[dict[str, Any]]
+
+
+def release_application(about: str) -> str:
+    """The application transaction that counts the release events about `model NAME`."""
+    return f"release/{about.removeprefix('model ')}"
 
 
 class Ledger:
@@ -267,11 +289,34 @@ class Ledger:
                 return
         raise Unreachable(f"table {self.events}: others wrote first {_TURNS} times, expected a turn. Run again")
 
-    def _append(self, event: Event, sequence: int, random_bytes: RandomBytes) -> bool:
-        """Append an event under its number; False where the number went to another event meanwhile."""
+    def append_if(self, event: Event, random_bytes: RandomBytes, application: str, expected: int) -> bool:
+        """Append an event only where `application` still counts `expected`, which then becomes one more.
+
+        Returns:
+            False where it counts something else by now: another writer was first, and nothing was written.
+
+        Raises:
+            Unreachable: the table cannot be written, or others wrote other events first every time.
+        """
+        self._tables.ensure(self.events, EVENTS, partition="occurred_date", append_only=True)
+        for _ in range(_TURNS):
+            table = self._tables.open(self.events)
+            if (table.transaction_version(application) or 0) != expected:
+                return False
+            sequence = (table.transaction_version(_SEQUENCE) or 0) + 1
+            if self._append(event, sequence, random_bytes, (application, expected)):
+                return True
+        raise Unreachable(f"table {self.events}: others wrote first {_TURNS} times, expected a turn. Run again")
+
+    def _append(
+        self, event: Event, sequence: int, random_bytes: RandomBytes, guard: tuple[str, int] | None = None
+    ) -> bool:
+        """Append an event under its number; False where the number went to another event meanwhile, or the
+        application of `guard` counts another number than its own.
+        """
         row = {
             "sequence": sequence,
-            "event_id": uuid7(int(event.occurred_at.timestamp() * 1000), random_bytes),
+            "event_id": event.id or uuid7(int(event.occurred_at.timestamp() * 1000), random_bytes),
             "kind": event.kind,
             "about": event.about,
             "actor": event.actor,
@@ -279,16 +324,52 @@ class Ledger:
             "details": json.dumps(event.details, sort_keys=True, default=str),
         }
         numbered = {_SEQUENCE: sequence, **({f"event/{event.once}": 1} if event.once else {})}
+        if guard is not None:
+            numbered[guard[0]] = guard[1] + 1
 
         def transactions(table: DeltaTable) -> Mapping[str, int] | None:
+            if guard is not None and (table.transaction_version(guard[0]) or 0) != guard[1]:
+                return None
             return None if (table.transaction_version(_SEQUENCE) or 0) >= sequence else numbered
 
         day = ("occurred_date", event.occurred_at.date())
-        with DataFiles(self._tables.uri(self.events), day, str(row["event_id"]), rows_per_file=1) as files:
+        name = f"{row['event_id']}-{sequence}"  # two attempts at one event never write one file
+        with DataFiles(self._tables.uri(self.events), day, name, rows_per_file=1) as files:
             schema = pa.schema([field for field in EVENTS if field.name != "occurred_date"])
             files.write(pa.RecordBatch.from_pylist([row], schema=schema))
             files.close()
             return self._tables.commit_files(self.events, files, transactions)
+
+    def release_events(self, about: str) -> ReleaseEvents:
+        """The release events about `model NAME` and how many there are, from one look at the table.
+
+        An event without a turn is none of them: an earlier fielded wrote `rolled_back` without.
+
+        Raises:
+            Refused: an event cannot be read: fielded did not write it.
+            Unreachable: the table cannot be read.
+        """
+        table = self._tables.find(self.events)
+        if table is None:
+            return ReleaseEvents(-1, 0, [])
+        count = table.transaction_version(release_application(about)) or 0
+        events = self._read_events(table, ds.field("about") == about) if count else []
+        turns = [event for event in events if isinstance(event["details"], dict) and "turn" in event["details"]]
+        try:
+            turns.sort(key=lambda event: int(event["details"]["turn"]))
+        except (TypeError, ValueError):
+            raise Refused(
+                f"release events about {about}: got a turn that is no number, expected 1, 2, 3, ... "
+                "Run `fielded audit verify`"
+            ) from None
+        return ReleaseEvents(table.version(), count, turns)
+
+    def events_stand_at(self, version: int) -> bool:
+        """Whether the events table is still at a version: two looks for files, nothing is read."""
+        log = Path(self._tables.uri(self.events)) / "_delta_log"
+        if version < 0:
+            return False
+        return (log / f"{version:020d}.json").is_file() and not (log / f"{version + 1:020d}.json").exists()
 
     def events_of(self, kinds: str | AbstractSet[str], about: str | None = None) -> list[dict[str, Any]]:
         """Events of one or several kinds (and about one thing), in their order, with `details` read."""
@@ -298,6 +379,24 @@ class Ledger:
         wanted = ds.field("kind").isin([kinds] if isinstance(kinds, str) else sorted(kinds))
         if about is not None:
             wanted &= ds.field("about") == about
-        rows = dataset_of(table).to_table(filter=wanted).to_pylist()
-        rows.sort(key=lambda row: row["sequence"])
-        return [{**row, "details": json.loads(row["details"])} for row in rows]
+        return self._read_events(table, wanted)
+
+    def _read_events(self, table: DeltaTable, wanted: ds.Expression) -> list[dict[str, Any]]:
+        try:
+            rows = dataset_of(table).to_table(filter=wanted).to_pylist()
+        except (OSError, pa.ArrowException, DeltaError) as error:  # a file was deleted, or is no Parquet any more
+            raise Unreachable(
+                f"table {self.events}: cannot be read ({type(error).__name__}). Run `fielded audit verify`"
+            ) from error
+        rows.sort(key=lambda row: row["sequence"] or 0)
+        return [{**row, "details": _details(row)} for row in rows]
+
+
+def _details(row: Mapping[str, Any]) -> Any:
+    try:
+        return json.loads(row["details"])
+    except (TypeError, ValueError):
+        raise Refused(
+            f"event {row['sequence']}: got details that are no JSON, expected what fielded writes. "
+            "Run `fielded audit verify`"
+        ) from None

@@ -17,14 +17,16 @@ class LedgerTables:
         predictions: one row for every score.
         quarantine: one row for every row of a population that was refused.
         events: one row for every act.
+        outcomes: labels that arrive later.
     """
 
     predictions: str
     quarantine: str
     events: str
+    outcomes: str
 
 
 def ledger_tables(site: Site, deployment: str) -> LedgerTables:
     """`<site.ledger>.<deployment>.<table>`."""
     prefix = f"{site.ledger}.{deployment}"
-    return LedgerTables(f"{prefix}.predictions", f"{prefix}.quarantine", f"{prefix}.events")
+    return LedgerTables(*(f"{prefix}.{table}" for table in ("predictions", "quarantine", "events", "outcomes")))

@@ -1,28 +1,29 @@
 """The MLflow model registry: aliases to concrete versions, and the files of a version.
 
-Clients are built with their URIs; no MLflow global is set. MLflow's telemetry is switched off before its
-first import: nothing leaves the host.
+Clients are built with their URIs; no MLflow global is set. MLflow is imported and the store opened when they are
+first asked for something: looking a score up, draining, and a rollback to a version that every API holds ready do
+not wait for that.
 """
 
 import contextlib
-import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-
-import mlflow.artifacts
-from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST, ErrorCode
-from mlflow.tracking import MlflowClient
+from typing import Any, TypeVar
 
 from fielded.definition.site import Site
+from fielded.words.deadline import within
 from fielded.words.errors import Unreachable, WrongUse
 
 # MLflow writes this beside a downloaded model; it is about the download, not part of the artifact.
 _WRITTEN_BY_DOWNLOAD = "registered_model_meta"
+_ASK_SECONDS = (
+    20.0  # for one question, with the start of MLflow; a server that hangs would be waited for for minutes
+)
+
+Told = TypeVar("Told")
 
 
 class NotRegistered(WrongUse):
@@ -58,8 +59,11 @@ class Registry:
 
     def __init__(self, site: Site) -> None:
         self._uri = site.tracking_uri
+
+    @cached_property
+    def _client(self) -> Any:
         try:
-            self._client = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+            return _mlflow().MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
         except Exception as error:  # a store raises whatever its driver raises, or lacks the driver
             raise Unreachable(f"registry: {_kind(self._uri)} cannot be opened ({type(error).__name__})") from error
 
@@ -71,8 +75,8 @@ class Registry:
             Unreachable: the registry does not answer.
         """
         try:
-            found = self._client.get_model_version_by_alias(name, alias)
-        except MlflowException as error:
+            found = self._ask(lambda client: client.get_model_version_by_alias(name, alias))
+        except _mlflow().MlflowException as error:
             if _absent(error):
                 raise NotRegistered(
                     f"model {name}: got no alias `{alias}`, expected one in {_kind(self._uri)}. "
@@ -88,8 +92,8 @@ class Registry:
             NotRegistered: there is none, or it was deleted.
         """
         try:
-            found = self._client.get_model_version(name, version)
-        except MlflowException as error:
+            found = self._ask(lambda client: client.get_model_version(name, version))
+        except _mlflow().MlflowException as error:
             if _absent(error):
                 raise NotRegistered(f"model {name}: got no version {version}, expected one") from None
             raise self._unreachable(error) from error
@@ -98,18 +102,25 @@ class Registry:
     def versions(self, name: str) -> list[RegisteredVersion]:
         """All versions of a model, oldest first."""
         try:
-            found = self._client.search_model_versions(f"name = '{name}'")
-        except MlflowException as error:
+            found = self._ask(lambda client: client.search_model_versions(f"name = '{name}'"))
+        except _mlflow().MlflowException as error:
             raise self._unreachable(error) from error
         return [RegisteredVersion(name, str(item.version)) for item in sorted(found, key=lambda v: int(v.version))]
+
+    def in_stage(self, name: str, stage: str) -> list[RegisteredVersion]:
+        """Versions in one of MLflow's deprecated stages: read only to move off them."""
+        try:
+            found = self._ask(lambda client: client.search_model_versions(f"name = '{name}'"))
+        except _mlflow().MlflowException as error:
+            raise self._unreachable(error) from error
+        return [RegisteredVersion(name, str(item.version)) for item in found if item.current_stage == stage]
 
     def aliases(self, name: str) -> dict[str, str]:
         """Alias -> concrete version."""
         try:
-            return {
-                alias: str(version) for alias, version in self._client.get_registered_model(name).aliases.items()
-            }
-        except MlflowException as error:
+            found = self._ask(lambda client: client.get_registered_model(name))
+            return {alias: str(version) for alias, version in found.aliases.items()}
+        except _mlflow().MlflowException as error:
             if _absent(error):
                 return {}
             raise self._unreachable(error) from error
@@ -117,8 +128,8 @@ class Registry:
     def point(self, name: str, alias: str, version: str) -> None:
         """Set an alias. Who did it and why is the ledger's to know: MLflow keeps neither."""
         try:
-            self._client.set_registered_model_alias(name, alias, version)
-        except MlflowException as error:
+            self._ask(lambda client: client.set_registered_model_alias(name, alias, version))
+        except _mlflow().MlflowException as error:
             if _absent(error):
                 raise NotRegistered(f"model {name}: got no version {version}, expected one") from None
             raise self._unreachable(error) from error
@@ -135,7 +146,7 @@ class Registry:
         landing = into.with_name(f"{into.name}.landing")
         try:
             landing.mkdir(parents=True)
-            got = mlflow.artifacts.download_artifacts(
+            got = _mlflow().download_artifacts(
                 artifact_uri=source, dst_path=str(landing), tracking_uri=self._uri, registry_uri=self._uri
             )
             folder = Path(got)
@@ -143,7 +154,7 @@ class Registry:
                 raise ArtifactGone(f"{model}: got files without MLmodel, expected an MLflow model")
             (folder / _WRITTEN_BY_DOWNLOAD).unlink(missing_ok=True)
             shutil.copytree(folder, into)
-        except MlflowException as error:
+        except _mlflow().MlflowException as error:
             raise ArtifactGone(f"{model}: its files are not where the registry says") from error
         except OSError as error:
             raise ArtifactGone(
@@ -156,23 +167,38 @@ class Registry:
 
     def _source(self, model: RegisteredVersion) -> str:
         try:
-            return str(self._client.get_model_version_download_uri(model.name, model.version))
-        except MlflowException as error:
+            return str(self._ask(lambda client: client.get_model_version_download_uri(model.name, model.version)))
+        except _mlflow().MlflowException as error:
             if _absent(error):
                 raise NotRegistered(f"model {model.name}: got no version {model.version}, expected one") from None
             raise self._unreachable(error) from error
 
-    def _unreachable(self, error: MlflowException) -> Unreachable:
+    def _ask(self, question: Callable[[Any], Told]) -> Told:
+        """What the registry answers, in bounded time: MLflow's own patience is minutes.
+
+        Raises:
+            Unreachable: it cannot be opened, or does not answer in time.
+            mlflow.exceptions.MlflowException: whatever it answered instead.
+        """
+        try:
+            return within(_ASK_SECONDS, lambda: question(self._client))
+        except TimeoutError as error:
+            raise Unreachable(f"registry: {_kind(self._uri)}: {error}. Check tracking_uri") from None
+
+    def _unreachable(self, error: Any) -> Unreachable:
         return Unreachable(
             f"registry: {_kind(self._uri)} does not answer ({error.error_code}). Check tracking_uri"
         )
 
 
-def _absent(error: MlflowException) -> bool:
-    return error.error_code in (
-        ErrorCode.Name(RESOURCE_DOES_NOT_EXIST),
-        ErrorCode.Name(INVALID_PARAMETER_VALUE),
-    )
+def _absent(error: Any) -> bool:
+    return error.error_code in _mlflow().ABSENT
+
+
+def _mlflow() -> Any:
+    from fielded.world import mlflow_parts  # noqa: PLC0415 - see the module's opening
+
+    return mlflow_parts
 
 
 def _kind(uri: str) -> str:

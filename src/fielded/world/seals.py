@@ -33,7 +33,7 @@ from fielded.world.tables import Commit, DeltaTables, metadata_of
 
 SEALS = pa.schema(
     [
-        ("tree", pa.string()),  # predictions, quarantine or events
+        ("tree", pa.string()),  # predictions, quarantine, events or outcomes
         ("kind", pa.string()),  # leaf or checkpoint
         ("place", pa.int64()),  # of a leaf: its number from 0; of a checkpoint: the tree's size
         ("version", pa.int64()),  # Delta version that the leaf seals, or the last that the checkpoint covers
@@ -45,7 +45,7 @@ SEALS = pa.schema(
     ]
 )
 SEALED = "sealed_date"
-TREES = ("predictions", "quarantine", "events")  # ledger tables that have a tree
+TREES = ("predictions", "quarantine", "events", "outcomes")  # ledger tables that have a tree
 
 _COLUMNS = ["tree", "kind", "place", "version", "body", "hash", "sealed_at"]
 _LEAF, _CHECKPOINT = "leaf", "checkpoint"

@@ -3,18 +3,19 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fielded.definition.deployment import Deployment
 from fielded.definition.site import Site
 from fielded.words.identifiers import RandomBytes
 from fielded.world.artifacts import Artifacts
-from fielded.world.engines import Engine
-from fielded.world.engines.duckdb import DuckDBEngine
 from fielded.world.journal import Journals, open_journals
 from fielded.world.ledger import Event, Ledger
 from fielded.world.registry import Registry
 from fielded.world.tables import DeltaTables
+
+if TYPE_CHECKING:
+    from fielded.world.engines import Engine
 
 Clock = Callable[[], datetime]  # UTC
 
@@ -40,8 +41,16 @@ class Workplace:
     ledger: Ledger
     registry: Registry
     artifacts: Artifacts
-    engine: Engine
     journals: Journals
+
+    @property
+    def engine(self) -> "Engine":
+        """What runs the population query. Ibis and DuckDB are brought when it is asked for: a rollback has no
+        third of a second for them.
+        """
+        from fielded.world.engines.duckdb import DuckDBEngine  # noqa: PLC0415 - see above
+
+        return DuckDBEngine(self.site)
 
     def record(self, kind: str, about: str, details: Mapping[str, Any], once: str = "") -> None:
         """Put an act of `user` on record, now.
@@ -81,6 +90,5 @@ def open_workplace(
         ledger=Ledger(tables, site, deployment.name),
         registry=registry,
         artifacts=Artifacts(site, registry, random_bytes),
-        engine=DuckDBEngine(site),
         journals=open_journals(site, deployment.name, random_bytes),
     )

@@ -1,0 +1,36 @@
+"""Who may release: roles of identities of the command line, by the site (AC-3, AC-6)."""
+
+from collections.abc import Iterable
+
+from fielded.definition.serving import ROLES
+from fielded.definition.site import Site
+from fielded.words.errors import Refused
+from fielded.world.workplace import Workplace
+
+
+def roles_of(site: Site, identity: str) -> tuple[str, ...]:
+    """Roles of an identity, sorted. In a development site that names none, everybody has all."""
+    if not site.roles:
+        return tuple(sorted(ROLES)) if site.environment == "development" else ()
+    return tuple(sorted(site.roles.get(identity, ())))
+
+
+def without_release(site: Site, people: Iterable[str]) -> frozenset[str]:
+    """Those of `people` who have not the role `release` now, whatever they had when they acted."""
+    return frozenset(person for person in people if "release" not in roles_of(site, person))
+
+
+def require_release(workplace: Workplace) -> tuple[str, ...]:
+    """The asking person's roles.
+
+    Raises:
+        Refused: `release` is none of them.
+    """
+    roles = roles_of(workplace.site, workplace.user)
+    if "release" not in roles:
+        has = ", ".join(roles) or "no role"
+        raise Refused(
+            f"roles: got {workplace.user} with {has}, expected `release`. "
+            "Who keeps site.yaml can grant it under `roles`"
+        )
+    return roles
