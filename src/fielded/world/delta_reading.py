@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
+from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 # The protocol truncates timestamps in statistics to milliseconds, downwards.
 _BATCH_ROWS = 131_072
@@ -28,7 +29,7 @@ def dataset_of(table: DeltaTable, kind: type[ds.FileSystemDataset] = ds.FileSyst
         deltalake.exceptions.DeltaProtocolError: the table uses what this reader does not know, such as
             deletion vectors.
     """
-    given = table.to_pyarrow_dataset()  # checks the protocol; knows file system, schema and format
+    given = table.to_pyarrow_dataset(filesystem=_files_of(table))  # checks the protocol; knows schema and format
     if not isinstance(given, ds.FileSystemDataset):
         return given
     actions = pa.table(table.get_add_actions(flatten=True))
@@ -42,6 +43,18 @@ def dataset_of(table: DeltaTable, kind: type[ds.FileSystemDataset] = ds.FileSyst
         for fragment in given.get_fragments()
     ]
     return kind(fragments, given.schema, given.format, given.filesystem)
+
+
+def _files_of(table: DeltaTable) -> SubTreeFileSystem | None:
+    """Files that Arrow opens by itself; None where the table is not on this machine.
+
+    Not through deltalake's file system, which is Python called from Arrow's threads: one that still closes a file
+    while the interpreter ends brings the process down (`terminate called without an active exception`), and a
+    command that was done exits as if it had failed.
+    """
+    uri = unquote(table.table_uri) if table.table_uri.startswith("file://") else table.table_uri
+    folder = uri.removeprefix("file://")
+    return None if "://" in folder else SubTreeFileSystem(folder, LocalFileSystem())
 
 
 def stream(

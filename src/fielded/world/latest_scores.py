@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake.exceptions import DeltaError
 
-from fielded.decisions.rows import PARTITION
+from fielded.decisions.rows import API, BATCH, PARTITION
 from fielded.definition.site import Site
 from fielded.words.errors import Unreachable
 from fielded.world.delta_reading import StreamedDataset, dataset_of
@@ -29,7 +29,7 @@ from fielded.world.engines.settings import duckdb_settings
 from fielded.world.journal import Journals
 from fielded.world.tables import DeltaTables
 
-_LIVE, _BATCH = "api", "batch"  # channels
+_LIVE, _BATCH = API, BATCH  # not what a candidate scored in the shadow: nobody was told
 _RANKED = (PARTITION, "scored_at", "request_id")
 _WAITING_ROWS = 32_768  # rows of journals given to DuckDB at once
 _PAIR_ROWS = 16_384
