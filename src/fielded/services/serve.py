@@ -1,28 +1,36 @@
-"""What one serving process does beside answering: it follows the alias and drains the journals.
+"""What one serving process does beside answering: it follows what is in production (`follow`), tells what it
+serves, ends a trial that breaks a limit, and drains the journals.
 
 When it claims a journal and when it lets it go, it puts on record where the journal's chain stands. Those events
 are sealed, so a journal that loses rows afterwards, or is lost itself, is noticed (`services.verify_anchors`).
 """
 
 import logging
+import os
+import socket
+import time
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import date
 
-from fielded.decisions.scoring import Scorer
-from fielded.services.approve import approved_digest
 from fielded.services.compact import compact_past
 from fielded.services.drain import Drained, drain
+from fielded.services.follow import Following
 from fielded.services.journal_events import JOURNAL_CLAIMED, JOURNAL_CLOSED
 from fielded.services.prepare_scorer import Scorers, resolve
 from fielded.services.record_definition import record_definition
+from fielded.services.release.observe import observe, told
+from fielded.services.release.record import Lost
+from fielded.services.release.trial import TrialRun, end_by_itself, why_to_end
 from fielded.services.score_live import LiveScoring, Settled
-from fielded.words.errors import FieldedError, NotApproved, Refused
-from fielded.world.journal import End, Journal
+from fielded.words.errors import FieldedError, Refused
+from fielded.world.journal import End, Journal, Serving
 from fielded.world.registry import RegisteredVersion
+from fielded.world.turns import turn
 from fielded.world.workplace import Workplace
 
 _LOG = logging.getLogger("fielded.live")
-_PATIENCE = timedelta(seconds=60)  # a version that could not be used is not fetched and tried again before that
+_HELD = 3  # versions in memory: production, the one before it, a candidate
+_JUDGE_SECONDS = 2.0  # between two looks at what all workers have counted of a canary
 
 
 class Live:
@@ -30,58 +38,145 @@ class Live:
 
     Args:
         workplace: the deployment at its site.
-        scoring: scores and journals; started.
+        scoring: scores and journals.
         journal: that it writes.
-        scorers: where versions come from.
+        following: keeps what scores in step with the ledger.
+        ticks: seconds that only go up.
     """
 
-    def __init__(self, workplace: Workplace, scoring: LiveScoring, journal: Journal, scorers: Scorers) -> None:
+    def __init__(
+        self,
+        workplace: Workplace,
+        scoring: LiveScoring,
+        journal: Journal,
+        following: Following,
+        ticks: Callable[[], float],
+    ) -> None:
         self.workplace = workplace
         self.scoring = scoring
         self._journal = journal
-        self._scorers = scorers
+        self._following = following
+        self._ticks = ticks
+        self._ledger = workplace.ledger.identity()
+        self._host = socket.gethostname()
         self._compacted: date | None = None
-        self._refused: tuple[tuple[RegisteredVersion, str], FieldedError, datetime] | None = None
+        self._judged = ticks()
+        self._ending: tuple[TrialRun, str] | None = None  # ended here, and not on record yet
+
+    def begin(self) -> None:
+        """Tell what is served, look once more whether that is still right, and start to score.
+
+        In this order: whoever waits for all workers to follow finds this one told, or it finds the new version.
+        """
+        self.report_once()
+        if self._following.production() is not None:
+            self.report_once()
+        self.scoring.start()
 
     def follow_once(self) -> RegisteredVersion | None:
-        """Look where the alias stands and which bytes are approved, as a batch run does. What has changed is
-        verified and loaded beside what scores, and then takes its place; requests go on all the while.
-
-        Where the approval of what scores was withdrawn, no more scores are given until there is one again.
+        """Look what is in production and which bytes are approved, as a batch run does; see `Following`. Then hold
+        ready what may score next.
 
         Returns:
             The new version, or None where nothing changed.
 
         Raises:
-            FieldedError: the new version cannot be used or the registry does not answer; the old one goes on.
+            FieldedError: the new version cannot be used, or the registry that decides does not answer; the old
+                one goes on.
         """
-        scorer, ref = self.scoring.scorer, self.workplace.deployment.model
-        model = self.workplace.registry.resolve(ref.name, ref.alias)
+        before = (self.scoring.scorer, self.scoring.withheld)
         try:
-            sha256 = approved_digest(self.workplace.ledger, model)
-        except NotApproved as refusal:
-            if model.version == scorer.model_version:
-                self.scoring.withhold(refusal)
-            raise
-        if (model.version, sha256) == (scorer.model_version, scorer.artifact_sha256):
-            if self.scoring.withheld is not None:
-                self.scoring.swap(scorer)
-            return None
-        self.scoring.swap(self._load(model, sha256))
-        return model
+            moved = self._following.production()
+        finally:
+            if (self.scoring.scorer, self.scoring.withheld) != before:
+                self._tell()
+        self._following.beside()
+        self._following.compare_aliases()
+        return moved
 
-    def _load(self, model: RegisteredVersion, sha256: str) -> Scorer:
-        """The scorer of a version; one that was just refused is refused again without another look."""
-        now = self.workplace.clock()
-        if self._refused is not None:
-            what, error, when = self._refused
-            if what == (model, sha256) and now - when < _PATIENCE:
-                raise error
+    def follow_if_due(self) -> RegisteredVersion | None:
+        """`follow_once`, if there may be something new; asks no more than the file system to know."""
+        if self._following.due:
+            return self.follow_once()
+        self._following.compare_aliases()
+        return None
+
+    def report_once(self) -> None:
+        """Tell the other processes, through the journals' store, what this one serves.
+
+        Raises:
+            JournalDown: it could not be told.
+        """
+        scorer = self.scoring.scorer
+        self._journal.report(
+            Serving(
+                journal=self._journal.id,
+                ledger=self._ledger,
+                host=self._host,
+                pid=os.getpid(),
+                model_version=scorer.model_version,
+                artifact_sha256=scorer.artifact_sha256,
+                withheld=self.scoring.withheld is not None,
+                standby=self._following.standby,
+                replayed=self._following.replayed,
+                since=self._following.since,
+                seen_at=self.workplace.clock(),
+                trial=self._following.counts(),
+            )
+        )
+
+    def judge_once(self) -> str | None:
+        """End a trial whose candidate ended a process, a canary that broke a limit, and one that nobody can judge:
+        here at once, and on record for all.
+
+        Returns:
+            Why it ended, once that is on record; None where it goes on, or none runs.
+
+        Raises:
+            FieldedError: it ended here, but that could not be put on record, and the next call tries again; or the
+                others could not be heard.
+        """
+        now = self._ticks()
+        if self._ending is None and now - self._judged >= _JUDGE_SECONDS:
+            self._judged = now
+            run = self._following.trial
+            reason = None if run is None else self._following.died() or self._broken(run)
+            if run is not None and reason is not None:
+                self._following.stop_trial()
+                _LOG.warning("trial of %s: production answers alone here: %s", run.pinned, reason)
+                self._ending = (run, reason)
+        if self._ending is None:
+            return None
+        run, reason = self._ending
         try:
-            return self._scorers.get(model, sha256)
-        except FieldedError as error:
-            self._refused = ((model, sha256), error, now)
-            raise
+            ours = end_by_itself(self.workplace, run, reason)
+        except Lost:
+            return None  # seen again by the next call
+        self._ending = None
+        return reason if ours else None
+
+    def _broken(self, run: TrialRun) -> str | None:
+        if not run.canary:
+            return None
+        live = [one for one in self.workplace.journals.serving() if one.ledger == self._ledger]
+        return why_to_end(run, self._following.trial_seconds, live)
+
+    def inspect_once(self) -> list[str]:
+        """Look at aliases and files of production and previous in the registry; see `observe`.
+
+        Returns:
+            What differs, put on record.
+
+        Raises:
+            Unreachable: the registry or the ledger.
+        """
+        return [told(item) for item in observe(self.workplace, files=True)]
+
+    def _tell(self) -> None:
+        try:
+            self.report_once()
+        except FieldedError as error:  # told again soon
+            _LOG.warning("what is served could not be told: %s", error)
 
     def drain_once(self) -> Drained:
         """See `services.drain.drain`. The first of a day also compacts the days before."""
@@ -90,6 +185,14 @@ class Live:
             compact_past(self.workplace)
             self._compacted = today
         return drained
+
+    def drain_in_turn(self) -> Drained | None:
+        """`drain_once`, unless another process of this machine is at it: it takes the rows of all of them, and a
+        second one would only make the same way again.
+        """
+        cache = self.workplace.site.cache / "drains" / self.workplace.deployment.name
+        with turn(cache) as mine:
+            return self.drain_once() if mine else None
 
     def waiting_rows(self) -> int:
         """Rows in the journals that are not yet drained or trimmed."""
@@ -105,22 +208,26 @@ class Live:
         except FieldedError as error:  # the rows are durable all the same
             _LOG.error("where the journal ends is not on record: %s", error)
         finally:
+            self._following.close()
             self.scoring.stop()
 
 
-def open_live(workplace: Workplace, settle: Callable[[Settled], None]) -> Live:
-    """Load the version that the alias stands for, claim a journal, and start to score.
+def open_live(
+    workplace: Workplace, settle: Callable[[Settled], None], ticks: Callable[[], float] = time.monotonic
+) -> Live:
+    """Load the version that is in production, claim a journal, and start to score.
 
     Args:
         workplace: the deployment at its site.
         settle: see `LiveScoring`.
+        ticks: seconds that only go up.
 
     Raises:
         Refused: no approval, changed files, a journal that was put back to an earlier state.
         Unreachable: registry, tables or journal.
     """
     deployment = workplace.deployment
-    scorers = Scorers(workplace)
+    scorers = Scorers(workplace, _HELD)
     model, sha256 = resolve(workplace)
     scorer = scorers.get(model, sha256)
     workplace.ledger.prepare(deployment)
@@ -142,8 +249,13 @@ def open_live(workplace: Workplace, settle: Callable[[Settled], None]) -> Live:
         max_group_rows=workplace.site.api.max_group_rows,
         settle=settle,
     )
-    scoring.start()
-    return Live(workplace, scoring, journal, scorers)
+    live = Live(workplace, scoring, journal, Following(workplace, scoring, scorers, ticks), ticks)
+    try:
+        live.begin()
+    except BaseException:
+        journal.close()
+        raise
+    return live
 
 
 def _record_end(workplace: Workplace, kind: str, journal: str, end: End) -> None:

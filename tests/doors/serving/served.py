@@ -25,7 +25,7 @@ from fielded.doors.serving.app import build_app
 from fielded.doors.serving.connections import GuardedProtocol
 from fielded.doors.serving.logs import LineWriter, Logs
 from fielded.services.drain import Drained
-from fielded.services.score_live import LiveAnswer, LiveRequest, Settled
+from fielded.services.score_live import LiveAnswer, LiveRequest, Model, Settled
 from fielded.words.errors import FieldedError
 from fielded.words.identifiers import uuid7_array
 from fielded.world.identity import Caller, Credentials, Unauthenticated
@@ -67,6 +67,11 @@ class Stand:
     drains: int = 0
     closed: bool = False
     version: str = "2"
+    candidate: None = None
+    reports: int = 0
+    inspections: int = 0
+    differs: list[str] = field(default_factory=list)
+    ended: str | None = None
     follows: Callable[[], Any] = lambda: None
     settle: Callable[[Settled], None] = lambda _settled: None
 
@@ -117,8 +122,7 @@ class Stand:
             flags=(scores >= scorer.threshold).tolist(),
             decisions=[DECISIONS[place] for place in decide(scores, scorer.threshold, scorer.band)],
             model_name="shared",
-            model_version=self.version,
-            artifact_sha256="a" * 64,
+            models=[Model(self.version, "a" * 64)] * len(rows),
             scored_at=now,
             journal="j",
             first_sequence=1,
@@ -130,12 +134,25 @@ class Stand:
         if self.down is not None:
             raise self.down
 
-    def follow_once(self) -> Any:
+    def follow_if_due(self) -> Any:
         return self.follows()
+
+    def report_once(self) -> None:
+        self.reports += 1
+
+    def judge_once(self) -> str | None:
+        return self.ended
+
+    def inspect_once(self) -> list[str]:
+        self.inspections += 1
+        return self.differs
 
     def drain_once(self) -> Drained:
         self.drains += 1
         return Drained(rows=0, files=0, journals=0, failures={})
+
+    def drain_in_turn(self) -> Drained | None:
+        return self.drain_once()
 
     def waiting_rows(self) -> int:
         return len(self.requests)

@@ -398,6 +398,15 @@ def test_a_moved_alias_is_followed_and_a_failure_to_is_counted(served: Served) -
     assert served.client.post("/score", json=ROW).status_code == 200
 
 
+def test_the_registry_is_inspected_from_time_to_time_and_what_differs_is_told(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    with serve(deployment, site_of(tmp_path, inspect_seconds=0.1)) as served:
+        wait_until(lambda: served.stand.inspections >= 2)
+        served.stand.differs = ["Version 2: got other files"]
+        wait_until(lambda: any(line.get("message") == "Version 2: got other files" for line in served.lines()))
+
+
 def test_rows_are_drained_from_time_to_time_and_when_there_are_many(
     deployment: Deployment, tmp_path: Path
 ) -> None:

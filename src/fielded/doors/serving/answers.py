@@ -6,12 +6,12 @@ from typing import Any
 
 from fielded.decisions.explaining import Explanation
 from fielded.doors.serving.calls import Answer
-from fielded.services.score_live import LiveAnswer, LiveRow
+from fielded.services.score_live import LiveAnswer, LiveRow, Model
 
 
 def prediction(row: LiveRow, answer: LiveAnswer, explanation: Explanation | None = None) -> Answer:
     """The answer of `/score`."""
-    text = _prediction(row, answer, 0, _shared(answer))
+    text = _prediction(row, answer, 0, _shared(answer, answer.models[0]))
     if explanation is not None:
         parts = {"base": explanation.base, "contributions": explanation.contributions}
         text = f'{text[:-1]},"explanation":{json.dumps(parts)}}}'
@@ -20,8 +20,8 @@ def prediction(row: LiveRow, answer: LiveAnswer, explanation: Explanation | None
 
 def predictions(rows: Sequence[LiveRow], answer: LiveAnswer) -> Answer:
     """The answer of `/score/batch`, in the request's order."""
-    shared = _shared(answer)
-    texts = [_prediction(row, answer, place, shared) for place, row in enumerate(rows)]
+    shared = {model: _shared(answer, model) for model in set(answer.models)}
+    texts = [_prediction(row, answer, place, shared[answer.models[place]]) for place, row in enumerate(rows)]
     return Answer(f'{{"predictions":[{",".join(texts)}]}}'.encode())
 
 
@@ -30,11 +30,11 @@ def state(content: dict[str, Any], *, status: int = 200) -> Answer:
     return Answer(json.dumps(content).encode(), status=status)
 
 
-def _shared(answer: LiveAnswer) -> str:
-    """What all rows of an answer end with."""
-    model = json.dumps({"name": answer.model_name, "version": answer.model_version})
+def _shared(answer: LiveAnswer, model: Model) -> str:
+    """What all rows of an answer end with that one model scored."""
+    named = json.dumps({"name": answer.model_name, "version": model.version})
     at = answer.scored_at.isoformat(timespec="microseconds")
-    return f'"model":{model},"artifact_sha256":"{answer.artifact_sha256}","scored_at":"{at}"}}'
+    return f'"model":{named},"artifact_sha256":"{model.artifact_sha256}","scored_at":"{at}"}}'
 
 
 def _prediction(row: LiveRow, answer: LiveAnswer, place: int, shared: str) -> str:

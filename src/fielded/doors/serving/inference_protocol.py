@@ -177,7 +177,9 @@ def infer_answer(answer: LiveAnswer, count: int, request_id: str | None, outputs
         "decision": answer.decisions,
         "request_id": answer.request_ids,
     }
-    content: dict[str, Any] = {"model_name": answer.model_name, "model_version": answer.model_version}
+    content: dict[str, Any] = {"model_name": answer.model_name}
+    if len(set(answer.models)) == 1:  # during a canary rows may be of two versions: each row's record has its own
+        content["model_version"] = answer.model_version
     if request_id is not None:
         content["id"] = request_id
     content["outputs"] = [

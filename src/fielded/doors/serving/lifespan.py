@@ -18,12 +18,15 @@ from fielded.doors.serving.problems import Problem, unavailable
 from fielded.doors.serving.threads import Threads
 from fielded.services.drain import Drained
 from fielded.services.score_live import LiveAnswer, LiveRequest, LiveRow, Settled
+from fielded.services.score_trial import Candidate
 from fielded.words.errors import FieldedError, Unreachable
 from fielded.words.identifiers import RandomBytes
 from fielded.world.identity import Authenticator, Caller
 from fielded.world.registry import RegisteredVersion
 
 _FLUSH_SECONDS = 1.0  # between two looks at counters and at the supervisor
+_FOLLOW_SECONDS = 0.2  # between two looks whether there is a new event; they cost next to nothing
+_REPORT_SECONDS = 1.0  # between two tellings of what is served
 _WAITING_SECONDS = 10.0  # between two counts of the rows that wait in the journals
 _KEYS_SECONDS = 30.0  # between two looks whether the identity provider's keys are old
 _READY_SECONDS = 1.0  # a probe of the journal is believed that long, so that asking is no attack
@@ -36,6 +39,9 @@ class Scoring(Protocol):
 
     @property
     def scorer(self) -> Scorer: ...
+
+    @property
+    def candidate(self) -> Candidate | None: ...
 
     @property
     def alive(self) -> bool: ...
@@ -51,9 +57,17 @@ class Service(Protocol):
     @property
     def scoring(self) -> Scoring: ...
 
-    def follow_once(self) -> RegisteredVersion | None: ...
+    def follow_if_due(self) -> RegisteredVersion | None: ...
+
+    def report_once(self) -> None: ...
+
+    def judge_once(self) -> str | None: ...
+
+    def inspect_once(self) -> Sequence[str]: ...
 
     def drain_once(self) -> Drained: ...
+
+    def drain_in_turn(self) -> Drained | None: ...
 
     def waiting_rows(self) -> int: ...
 
@@ -99,7 +113,9 @@ class Serving:
         self._random_bytes = random_bytes
         self._service: Service | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._threads = Threads(4, "fielded-beside")  # probe, follow, drain, keys
+        self._threads = Threads(6, "fielded-beside")  # probe, follow, report, drain, inspect, keys
+        self._candidate: Candidate | None = None  # on trial at the last look
+        self._told = ""  # why the last report failed
         self._draining = threading.Lock()
         self._probing = asyncio.Lock()
         self._probed: tuple[float, bool] = (-_READY_SECONDS, False)
@@ -116,9 +132,11 @@ class Serving:
         self.metrics.scores_with(scorer.model_version, scorer.artifact_sha256)
         self._tasks = [
             asyncio.create_task(self._each(_FLUSH_SECONDS, self._look_around)),
-            asyncio.create_task(self._each(self._api.alias_seconds, self._follow)),
+            asyncio.create_task(self._each(min(_FOLLOW_SECONDS, self._api.alias_seconds), self._follow)),
+            asyncio.create_task(self._each(_REPORT_SECONDS, self._report)),
             asyncio.create_task(self._each(min(_WAITING_SECONDS, self._api.drain_seconds), self._count_waiting)),
             asyncio.create_task(self._each(self._api.drain_seconds, self._drain)),
+            asyncio.create_task(self._each(self._api.inspect_seconds, self._inspect)),
             asyncio.create_task(self._each(_KEYS_SECONDS, self._refresh_keys)),
         ]
         gc.collect()
@@ -165,8 +183,13 @@ class Serving:
         """Whether what scores goes on, as far as it was started."""
         return self._service is None or (not self.failed and self._service.scoring.alive)
 
-    async def score(self, rows: Sequence[LiveRow], caller: Caller) -> LiveAnswer:
+    async def score(self, rows: Sequence[LiveRow], caller: Caller, *, untried: bool = False) -> LiveAnswer:
         """Score rows durably.
+
+        Args:
+            rows: at least one.
+            caller: who asks.
+            untried: see `LiveRequest`.
 
         Raises:
             Unreachable: there is no score, because it could not be made durable.
@@ -174,11 +197,17 @@ class Serving:
         """
         ticket: asyncio.Future[LiveAnswer | FieldedError] = self._loop.create_future()
         self._scoring.submit(
-            LiveRequest(rows=rows, requested_by=caller.name, client_address=caller.client_address, ticket=ticket)
+            LiveRequest(
+                rows=rows,
+                requested_by=caller.name,
+                client_address=caller.client_address,
+                ticket=ticket,
+                untried=untried,
+            )
         )
         outcome = await ticket
         if isinstance(outcome, LiveAnswer):
-            self.metrics.predicted(outcome.model_version, outcome.decisions)
+            self.metrics.predicted(outcome.models, outcome.decisions)
             return outcome
         if isinstance(outcome, Unreachable):  # one error for a whole group, so it is not raised itself
             raise unavailable("unavailable", "The score could not be made durable, so there is none. Try again.")
@@ -188,6 +217,12 @@ class Serving:
     def scorer(self) -> Scorer:
         """What scores now."""
         return self._scoring.scorer
+
+    @property
+    def scorers(self) -> tuple[Scorer, ...]:
+        """What may have scored an answer of now: production, and a candidate that answers."""
+        candidate = self._scoring.candidate
+        return (self._scoring.scorer,) if candidate is None else (self._scoring.scorer, candidate.scorer)
 
     async def ready(self) -> bool:
         """Whether a score could be made and made durable: the journal is written to, at most once a second."""
@@ -218,11 +253,11 @@ class Serving:
         return self._threads.run(do, *arguments)
 
     def _drain_alone(self, service: Service, seconds: float) -> Drained | None:
-        """Drain, unless this process is doing so already."""
+        """Drain, unless this process is doing so already; where there is time to wait, also beside another one."""
         if not self._draining.acquire(timeout=max(0.0, seconds)):
             return None
         try:
-            return service.drain_once()
+            return service.drain_once() if seconds > 0 else service.drain_in_turn()
         finally:
             self._draining.release()
 
@@ -254,6 +289,7 @@ class Serving:
                 self.logs.event("error", "fault", doing=do.__name__.strip("_"), exception=type(error).__name__)
 
     async def _look_around(self) -> None:
+        self._count_trial()
         self.metrics.flush()
         if not self.alive and not self.failed:
             self.failed = True
@@ -264,10 +300,17 @@ class Serving:
             self.logs.event("error", "supervisor gone")
             os.kill(os.getpid(), signal.SIGTERM)
 
+    def _count_trial(self) -> None:
+        """Also what a candidate came to since the last look, that is gone by now."""
+        before, self._candidate = self._candidate, self._opened().scoring.candidate
+        for candidate in {before, self._candidate}:
+            if candidate is not None:
+                self.metrics.tried(candidate.scorer.model_version, candidate.mode, candidate.outcomes())
+
     async def _follow(self) -> None:
         service = self._opened()
         try:
-            moved = await self._beside(service.follow_once)
+            moved = await self._beside(service.follow_if_due)
         except FieldedError as error:
             self.metrics.follow_failed()
             self.logs.event("error", "alias not followed", message=str(error))
@@ -276,6 +319,22 @@ class Serving:
             scorer = service.scoring.scorer
             self.metrics.scores_with(scorer.model_version, scorer.artifact_sha256)
             self.logs.event("info", "alias followed", model=self.model_name, version=scorer.model_version)
+
+    async def _report(self) -> None:
+        """Tell what is served, and end a trial that must end."""
+        service = self._opened()
+        try:
+            await self._beside(service.report_once)
+            ended = await self._beside(service.judge_once)
+        except FieldedError as error:
+            if str(error) != self._told:  # once, not every second
+                self._told = str(error)
+                self.logs.event("error", "not reported", message=str(error))
+            return
+        self._told = ""
+        if ended is not None:
+            self.metrics.trial_ended()
+            self.logs.event("error", "trial ended", model=self.model_name, message=ended)
 
     async def _count_waiting(self) -> None:
         service = self._opened()
@@ -302,6 +361,13 @@ class Serving:
             self.logs.event("error", "not drained", journal=journal, message=str(failure))
         if drained.rows:
             self.logs.event("info", "drained", rows=drained.rows, files=drained.files, journals=drained.journals)
+
+    async def _inspect(self) -> None:
+        try:
+            for difference in await self._beside(self._opened().inspect_once):
+                self.logs.event("error", "registry differs", model=self.model_name, message=difference)
+        except FieldedError as error:
+            self.logs.event("error", "registry not inspected", message=str(error))
 
     async def _refresh_keys(self) -> None:
         await self._beside(self._authenticator.refresh)

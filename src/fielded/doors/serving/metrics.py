@@ -8,11 +8,13 @@ numbers are handed to the client library about once a second.
 import os
 from bisect import bisect_left
 from collections import Counter as Tally
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from fielded.services.live_requests import Model
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 MEDIA_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
@@ -59,6 +61,15 @@ class Metrics:
         )
         self._refusals = Counter(
             "fielded_refusals", "Requests refused, by status and reason.", ["status", "reason"], registry=registry
+        )
+        self._trial_rows = Counter(
+            "fielded_trial_rows",
+            "Rows on a candidate's side: scored by it, refused by it, or late.",
+            ["model", "version", "mode", "outcome"],
+            registry=registry,
+        )
+        self._trials_ended = Counter(
+            "fielded_trials_ended", "Trials that this service ended by itself.", registry=registry
         )
         self._follow_failures = Counter(
             "fielded_alias_follow_failures", "Looks at the alias that failed.", registry=registry
@@ -107,10 +118,19 @@ class Metrics:
         if reason is not None:
             self._refusal_tally[status, reason] += 1
 
-    def predicted(self, version: str, decisions: Iterable[str]) -> None:
+    def predicted(self, models: Iterable[Model], decisions: Iterable[str]) -> None:
         """Rows were scored and their answers go out."""
-        for decision in decisions:
-            self._prediction_tally[version, decision] += 1
+        for model, decision in zip(models, decisions, strict=True):
+            self._prediction_tally[model.version, decision] += 1
+
+    def tried(self, version: str, mode: str, outcomes: Mapping[str, int]) -> None:
+        """So many rows came to a candidate on trial, by what became of them."""
+        for outcome, rows in outcomes.items():
+            self._trial_rows.labels(self._model, version, mode, outcome).inc(rows)
+
+    def trial_ended(self) -> None:
+        """A trial was ended that broke a limit."""
+        self._trials_ended.inc()
 
     def took(self, seconds: float) -> None:
         """A request with scores was answered after so long."""

@@ -84,9 +84,9 @@ class Routes:
         if not explaining:
             return answers.prediction(row, await self._score_one(call, row))
         with self._explanations.place():
-            before = self._serving.scorer
+            before = self._serving.scorers
             answer = await self._score_one(call, row)
-            explanation = await self._explanations.explain(row, answer, before, self._serving.scorer)
+            explanation = await self._explanations.explain(row, answer, *before, *self._serving.scorers)
         return answers.prediction(row, answer, explanation)
 
     async def score_batch(self, call: Call) -> Response:
@@ -159,7 +159,8 @@ class Routes:
         if caller is None:
             raise RuntimeError("a score for nobody")
         call.gate.take_rows(call, len(rows))
-        answer = await self._serving.score(rows, caller)
+        # Who names a version gets that one, and no candidate.
+        answer = await self._serving.score(rows, caller, untried="version" in call.parameters)
         call.scored = True
         call.receipt = Receipt(answer.journal, answer.first_sequence + len(rows) - 1, answer.chains[-1])
         return answer

@@ -6,12 +6,12 @@ from fielded.definition.site import Site
 from fielded.words.errors import WrongUse
 from fielded.words.identifiers import RandomBytes
 from fielded.world.journal.finding import find_live_rows
-from fielded.world.journal.port import Backlog, Damaged, End, Journal, JournalDown, Journals, OutOfStep
+from fielded.world.journal.port import Backlog, Damaged, End, Journal, JournalDown, Journals, OutOfStep, Serving
 from fielded.world.journal.sqlite import SqliteJournals
 
 __all__ = [
-    "Backlog", "Damaged", "End", "Journal", "JournalDown", "Journals", "OutOfStep", "find_live_rows",
-    "open_journals",
+    "Backlog", "Damaged", "End", "Journal", "JournalDown", "Journals", "OutOfStep", "Serving",
+    "find_live_rows", "open_journals",
 ]  # fmt: skip
 
 _FOLDER = "sqlite:///"

@@ -3,6 +3,9 @@
 One port, two implementations (SQLite, PostgreSQL), one set of tests. A journal has one writer at a time; a
 store holds the journals of all processes that serve a deployment at a site. Rows are numbered from 1 without a
 gap in each journal and carry its hash chain (`decisions.chain`), so that draining can lose none unnoticed.
+
+Whoever holds a journal also tells what it serves; the telling is worth something only as long as the journal is
+held, so a process that was killed is not listed any more.
 """
 
 from collections.abc import Iterator
@@ -12,6 +15,8 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from fielded.decisions.release.acts import Pinned
+from fielded.decisions.release.tallies import Counts
 from fielded.words.errors import Refused, Unreachable
 
 
@@ -64,6 +69,41 @@ class Backlog:
     ledger: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """What a process that holds a journal serves, in its own words.
+
+    Attributes:
+        journal: id of the journal that it writes.
+        ledger: identity of the ledger that this is drained to.
+        host: name of the machine or container.
+        pid: process there.
+        model_version: that answers.
+        artifact_sha256: digest of its files.
+        withheld: whether it gives no scores, because the approval of that version is withdrawn.
+        standby: what is loaded beside it to go back to, and has replayed recorded rows; None where nothing is.
+        replayed: how many rows that has scored again to the last bit.
+        since: when it began to serve this version, UTC.
+        seen_at: when it told this, UTC.
+        silent_seconds: since then, by the store's clock; whatever the teller says.
+        trial: what it has counted of a trial; None where it knows of none.
+    """
+
+    journal: str
+    ledger: str
+    host: str
+    pid: int
+    model_version: str
+    artifact_sha256: str
+    withheld: bool
+    standby: Pinned | None
+    since: datetime
+    seen_at: datetime
+    replayed: int = 0
+    silent_seconds: float = 0.0
+    trial: Counts | None = None
+
+
 class Journal(Protocol):
     """A journal, held by the one process that writes it."""
 
@@ -97,6 +137,14 @@ class Journal(Protocol):
             JournalDown: it could not.
         """
 
+    def report(self, serving: Serving) -> None:
+        """Tell what this process serves. It is listed by `Journals.serving` until the journal is closed, or the
+        process ends in whatever way. The last telling counts.
+
+        Raises:
+            JournalDown: it could not be told.
+        """
+
     def close(self) -> None:
         """Let go: another process may claim this journal."""
 
@@ -117,6 +165,14 @@ class Journals(Protocol):
     def backlogs(self) -> list[Backlog]:
         """Every journal that was not put aside, of all ledgers, oldest first. Empty where nothing was ever
         journaled; makes nothing, and reads no row.
+
+        Raises:
+            JournalDown: the store does not answer.
+        """
+
+    def serving(self) -> list[Serving]:
+        """What every process told that holds a journal now, of all ledgers, by journal. One that has not told
+        anything since it claimed its journal is left out; makes nothing.
 
         Raises:
             JournalDown: the store does not answer.

@@ -26,7 +26,9 @@ from fielded.decisions.chain import start_of
 from fielded.words.errors import Refused, Unreachable, WrongUse
 from fielded.words.identifiers import RandomBytes, uuid7
 from fielded.world.journal.entries import Entry, moment, read_schema, unpack, within
-from fielded.world.journal.port import Backlog, End, Journal, JournalDown, OutOfStep
+from fielded.world.journal.port import Backlog, End, Journal, JournalDown, OutOfStep, Serving
+from fielded.world.journal.postgres_errors import said
+from fielded.world.journal.reports import read_report, report_text
 from fielded.world.journal.writer import Writer
 
 _T = TypeVar("_T")
@@ -35,6 +37,7 @@ _PATIENCE = 4.0  # seconds for any answer
 _LOCK_MS = 2000
 _READ_ENTRIES = 64
 _TRIM_ENTRIES = 1000
+_TOLD = 3  # format from which on it is told what is served
 _MAKING = int.from_bytes(hashlib.sha256(b"fielded journal tables").digest()[:8], "big") >> 1
 
 _CONNECTION = {
@@ -70,14 +73,17 @@ CREATE TABLE IF NOT EXISTS fielded.journal_entries (
     rows bytea NOT NULL, PRIMARY KEY (journal, first));
 ALTER TABLE fielded.journal_entries ALTER COLUMN rows SET STORAGE EXTERNAL;
 ALTER TABLE fielded.journal_entries ADD COLUMN IF NOT EXISTS at bigint;
+CREATE UNLOGGED TABLE IF NOT EXISTS fielded.serving (
+    journal uuid PRIMARY KEY, deployment text NOT NULL, report text NOT NULL, told timestamptz NOT NULL);
 """
-# `gone` and `head` are the end of the last entry that was deleted; `rows` is packed already.
+# `gone` and `head` are the end of the last entry that was deleted; `rows` is packed already. What is served is
+# told anew every second: unlogged, it costs no flush, and a server that crashed has ended those who told it.
 
 _FORMAT = """
-SELECT CASE WHEN to_regclass('fielded.journal_entries') IS NULL THEN 0 WHEN EXISTS (
+SELECT CASE WHEN to_regclass('fielded.journal_entries') IS NULL THEN 0 WHEN NOT EXISTS (
     SELECT FROM pg_attribute WHERE attrelid = to_regclass('fielded.journal_entries') AND attname = 'at'
-    AND NOT attisdropped) THEN 2 ELSE 1 END
-"""  # 0: no tables; 1: without `ledger`, `aside` and `at`, which the next claim adds
+    AND NOT attisdropped) THEN 1 WHEN to_regclass('fielded.serving') IS NULL THEN 2 ELSE 3 END
+"""  # 0: no tables; 1: without `ledger`, `aside` and `at`; 2: without `serving`. The next claim adds what lacks
 
 _STANDING = """
 SELECT j.id::text, j.trimmed, coalesce(e.last, j.gone), coalesce(e.head, j.head), {ledger}, {at}
@@ -92,6 +98,7 @@ _STANDINGS = {
     1: _STANDING.format(ledger="''", at="NULL", used="true"),
     2: _STANDING.format(ledger="j.ledger", at="o.at", used="NOT j.aside"),
 }
+_STANDINGS[3] = _STANDINGS[2]
 
 _STANDBYS = """
 SELECT current_setting('synchronous_standby_names') = ''
@@ -103,6 +110,21 @@ _INSERT = (
     "INSERT INTO fielded.journal_entries (journal, first, last, head, schema, at, rows) "
     "VALUES (%s, %s, %s, %b, %b, %s, %b)"
 )
+
+_REPORT = """
+INSERT INTO fielded.serving (journal, deployment, report, told) VALUES (%s, %s, %s, clock_timestamp())
+ON CONFLICT (journal) DO UPDATE SET report = excluded.report, told = excluded.told
+"""
+_REPORTS = """
+SELECT journal::text, report, extract(epoch FROM clock_timestamp() - told)::float8
+FROM fielded.serving WHERE deployment = %s ORDER BY journal
+"""
+_FORGET = "DELETE FROM fielded.serving WHERE deployment = %s AND told < clock_timestamp() - interval '1 day'"
+_HELD = """
+SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks
+WHERE locktype = 'advisory' AND granted AND objsubid = 1
+AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 _LOG = logging.getLogger("fielded.journal")
 
@@ -159,6 +181,7 @@ class PostgresJournals:
                 "VALUES (%s, %s, 0, 0, %b, 0, %s)",
                 (journal, self._deployment, start_of(journal), ledger),
             )
+            connection.execute(_FORGET, (self._deployment,))
         claimed = PostgresJournal(self, journal)
         _ = claimed.end  # takes the lock
         return claimed
@@ -173,6 +196,22 @@ class PostgresJournals:
                 Backlog(journal, sequence - trimmed, moment(at), End(sequence, bytes(head)), ledger)
                 for journal, trimmed, sequence, head, ledger, at in rows
             ]
+
+    def serving(self) -> list[Serving]:
+        with self._connected() as connection:
+            if _format(connection) < _TOLD:
+                return []
+            # The locks first: one that is held when its report is read was held by whoever told it, for a journal
+            # is claimed once.
+            held = {key for (key,) in connection.execute(_HELD).fetchall()}
+            rows = connection.execute(_REPORTS, (self._deployment,)).fetchall()
+        read = (read_report(report, silent) for journal, report, silent in rows if _key(journal) in held)
+        return [serving for serving in read if serving is not None]
+
+    def report(self, connection: psycopg.Connection, serving: Serving) -> None:
+        """Keep what the holder of a journal serves."""
+        values = (serving.journal, self._deployment, report_text(serving))
+        connection.execute(_REPORT, values, prepare=True)
 
     def read(self, journal: str, after: int) -> Iterator[pa.RecordBatch]:
         with self._connected() as connection:
@@ -313,6 +352,17 @@ class PostgresJournal(Writer):
             connection.execute(_INSERT, values)
         self._stored.add(entry.schema)
 
+    def report(self, serving: Serving) -> None:
+        with self._turn:
+            self._standing()
+            try:
+                self._journals.report(self._opened(), serving)
+            except psycopg.errors.InsufficientPrivilege as error:  # rows can be journaled all the same
+                raise JournalDown(said(error)) from None
+            except BaseException as error:
+                self._failed(error)
+                raise
+
     def _touch(self) -> None:
         self._opened().execute(
             "UPDATE fielded.journals SET probes = probes + 1 WHERE id = %s", (self.id,), prepare=True
@@ -437,33 +487,3 @@ def _lost(journal: str, end: End, number: int) -> OutOfStep:
         f"journal {journal}: got a journal that ends at row {end.sequence}, expected row {number}. It has lost "
         "rows: was the database put back from an older copy?"
     )
-
-
-def said(error: Exception) -> str:
-    """A failure in words. A driver's own text may hold addresses and accounts, so only known phrases pass."""
-    text = str(error).lower()
-    reason = next((phrase for phrase in _PHRASES if phrase in text), type(error).__name__)
-    state = getattr(error, "sqlstate", None)
-    coded = f"{reason} (SQLSTATE {state})" if state else reason
-    return f"journal: PostgreSQL: got {coded}, expected an answer. It goes on by itself once the server does"
-
-
-_PHRASES = (
-    "timeout expired",
-    "connection refused",
-    "password authentication failed",
-    "no password supplied",
-    "certificate verify failed",
-    "server does not support ssl",
-    "could not translate host name",
-    "failed to resolve host",
-    "the database system is starting up",
-    "the database system is shutting down",
-    "too many clients",
-    "read-only transaction",
-    "permission denied",
-    "must be owner",
-    "could not extend file",
-    "no space left on device",
-    "server closed the connection",
-)

@@ -27,8 +27,9 @@ from fielded.words.errors import Refused, Unreachable
 from fielded.words.identifiers import RandomBytes, uuid7
 from fielded.world.data_files import sync
 from fielded.world.journal.entries import Entry, damaged, moment, read_schema, unpack, within
-from fielded.world.journal.port import Backlog, End, Journal, JournalDown, OutOfStep
+from fielded.world.journal.port import Backlog, End, Journal, JournalDown, OutOfStep, Serving
 from fielded.world.journal.slots import finish_moves, lock, make_folder, make_private, move_out
+from fielded.world.journal.tellings import Telling, told
 from fielded.world.journal.writer import Writer
 
 _APPLICATION = 0x666C646A  # "fldj", in the header of our files
@@ -167,6 +168,12 @@ class SqliteJournals:
                 _LOG.error("%s: damaged (%s). It is put aside when it is claimed next", path, error)
         return sorted(found, key=lambda backlog: backlog.journal)
 
+    def serving(self) -> list[Serving]:
+        try:
+            return told(self._folder)
+        except OSError as error:
+            raise JournalDown(_said(self._folder, error)) from error
+
     def read(self, journal: str, after: int) -> Iterator[pa.RecordBatch]:
         path = self._place(journal)
         try:
@@ -253,6 +260,7 @@ class SqliteJournal(Writer):
         self._path = path
         self._files = (str(path), f"{path}-wal")  # looked at before each write: texts are quicker than paths
         self._lock = lock
+        self._telling = Telling(path)
         self._patience = patience
         self._connection: sqlite3.Connection | None = None
         self._nodes = (0, 0)  # inodes of the file and of its log
@@ -289,6 +297,14 @@ class SqliteJournal(Writer):
         connection.execute("COMMIT")
         self._stored.add(entry.schema)
 
+    def report(self, serving: Serving) -> None:
+        if self._lock < 0:
+            raise self._ended()
+        try:
+            self._telling.tell(serving)
+        except OSError as error:
+            raise JournalDown(_said(self._path, error)) from error
+
     def _touch(self) -> None:
         self._in_place().execute("UPDATE probe SET turn = turn + 1")
 
@@ -316,6 +332,7 @@ class SqliteJournal(Writer):
 
     def close(self) -> None:
         super().close()
+        self._telling.end()
         lock, self._lock = self._lock, -1
         if lock >= 0:
             os.close(lock)  # only now may others claim the slot

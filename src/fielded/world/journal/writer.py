@@ -79,7 +79,7 @@ class Writer(ABC):
 
     def _standing(self) -> End:
         if self._closed:
-            raise JournalDown(f"journal {self._id}: was closed, expected an open one. Claim a journal again")
+            raise self._ended()
         if self._lost:
             raise OutOfStep(self._lost)
         if self._end is None:
@@ -91,6 +91,9 @@ class Writer(ABC):
             self._check_goes_on(end)
             self._end = self._confirmed = end
         return self._end
+
+    def _ended(self) -> JournalDown:
+        return JournalDown(f"journal {self._id}: was closed, expected an open one. Claim a journal again")
 
     def _check_goes_on(self, end: End) -> None:
         """Compare where a store stands that was opened again with what it had confirmed.
