@@ -10,7 +10,11 @@ import typer
 
 _HELP = "From the model registry through authorization into production: audited, reversible, watched."
 
-_GROUPS = {"audit": "audit", "release": "release"}  # commands that have commands of their own
+_GROUPS = {
+    "audit": "audit",
+    "release": "release",
+    "outcomes": "outcomes",
+}  # commands that have commands of their own
 
 _COMMANDS = {
     "demo": (
@@ -24,6 +28,7 @@ _COMMANDS = {
     "drain": ("fielded.doors.cli.drain", "Move live rows from the journals to the ledger."),
     "audit": ("fielded.doors.cli.audit", "Find, show, replay and prove predictions."),
     "release": ("fielded.doors.cli.release", "Approve a version's files."),
+    "outcomes": ("fielded.doors.cli.outcomes", "Put labels that arrive later on record."),
     "rollback": ("fielded.doors.cli.rollback", "Go back to the previous version."),
 }
 
