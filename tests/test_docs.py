@@ -10,12 +10,25 @@ from pathlib import Path
 
 import pytest
 
+from fielded.decisions.release import acts
 from fielded.definition.deployment import Batch, Decision, Document, Feature, People
+from fielded.definition.release import (
+    BudgetGate,
+    CalibrationGate,
+    EvidenceGate,
+    FairnessGate,
+    Gates,
+    Holdout,
+    PerformanceGate,
+    Release,
+    ShiftGate,
+)
 from fielded.definition.serving import Api, Identity, Oidc, Proxy
 from fielded.definition.site import Site
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+GATES = (EvidenceGate, PerformanceGate, ShiftGate, FairnessGate, CalibrationGate, BudgetGate)
 MAKE = (ROOT / "Makefile").read_text()
 
 
@@ -49,7 +62,7 @@ def test_every_command_of_the_readme_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     shown = (ROOT / "README.md").read_text()
     steps = re.findall(r"^\d+\. [a-z ]+$", done.stdout, re.MULTILINE)
-    assert len(steps) == 12
+    assert len(steps) == 19
     for step in steps:
         assert step in shown, "the README shows another demo"
     assert "20,000 open orders = 19,906 scored + 94 quarantined" in done.stdout
@@ -101,7 +114,18 @@ def test_the_batch_page_lists_every_column_and_kind_of_event() -> None:
         for name in schema.names:
             assert f"`{name}`" in page, name
     kinds = {kind for path in (ROOT / "src").rglob("*.py") for kind in _kinds_recorded(path.read_text())}
-    assert kinds >= {"artifact_approved", "definition_recorded", "day_scored", "rolled_back"}
+    assert kinds >= {"artifact_approved", "definition_recorded", "day_scored"}
+    for kind in kinds:
+        assert f"`{kind}`" in page, kind
+
+
+def test_the_release_page_lists_every_field_and_kind_of_event() -> None:
+    page = (ROOT / "docs" / "release.md").read_text()
+    for kind in (Release, Holdout, Gates, *GATES):
+        for field in kind.__dataclass_fields__:
+            assert re.search(rf"`(\w+\.)?{field}[`.]", page), f"{kind.__name__}.{field} is not on the page"
+    kinds = {value for name, value in vars(acts).items() if name.isupper() and isinstance(value, str)}
+    assert len(kinds) >= 15
     for kind in kinds:
         assert f"`{kind}`" in page, kind
 

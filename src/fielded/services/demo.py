@@ -6,7 +6,6 @@ Each step does what a user would do with the command line, and hands back one li
 import runpy
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date
 from importlib import resources
 from pathlib import Path
@@ -16,12 +15,14 @@ from typing import Any
 from fielded.decisions.runs import RunSummary
 from fielded.definition import Site, load_deployment, load_site
 from fielded.definition.site import FILE
-from fielded.services.approve import approve
 from fielded.services.audit import Books, find_subject
+from fielded.services.demo_release import Step, release_steps
 from fielded.services.drain import drain
 from fielded.services.prepare_scorer import Scorers
+from fielded.services.release.adopt import adopt
+from fielded.services.release.candidates import approve
+from fielded.services.release.rollback import rollback
 from fielded.services.replay import replay
-from fielded.services.rollback import rollback
 from fielded.services.score_day import score_day
 from fielded.services.score_live import LiveRequest, LiveRow, Settled
 from fielded.services.serve import open_live
@@ -43,20 +44,9 @@ journal_url: sqlite:///journal
 signing_key: file:keys/seal.pem
 identity: {{development_token: "env:DEMO_TOKEN"}}   # at least 16 characters; `fielded serve` asks for it
 """
-TRAINED = ((date(2023, 7, 1), date(2024, 12, 31)), (date(2023, 7, 1), date(2025, 6, 30)))  # version 1 and 2
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of the demo.
-
-    Attributes:
-        title: what was done.
-        result: what came of it.
-    """
-
-    title: str
-    result: str
+TRAINED = ((date(2023, 7, 1), date(2024, 12, 31)), (date(2023, 7, 1), date(2025, 6, 30)))  # days; version 1 and 2
+HELD_OUT = (date(2025, 9, 28), date(2025, 12, 27))
+UNBOOKED = ("LSD", 0.6)  # what is planted in version 3: the share of a class's overruns that nobody booked
 
 
 def example_folder() -> Path:
@@ -96,16 +86,19 @@ def run_demo(open_at: Callable[[Path, Site], Workplace], folder: Path) -> Iterat
     made = make(workplace.tables.uri, seed=SEED, as_of=AS_OF, open_orders=OPEN_ORDERS, history_orders=HISTORY)
     yield Step("make data", "; ".join(f"{name}: {rows:,} rows" for name, rows in made.items()))
 
-    versions = _train(example, site)
-    workplace.registry.point(deployment.model.name, deployment.model.previous_alias, versions[0])
-    workplace.registry.point(deployment.model.name, deployment.model.alias, versions[1])
-    aliases = f"{versions[1]} is `{deployment.model.alias}`, {versions[0]} `{deployment.model.previous_alias}`"
-    yield Step("train and register", f"{deployment.model.name}: versions {' and '.join(versions)}; {aliases}")
+    table, rows = runpy.run_path(str(example / "hold_out.py"))["hold_out"](site, *HELD_OUT)
+    yield Step("hold out", f"{table}: {rows:,} orders with what became of them, which no version learns from")
 
-    approvals = [approve(workplace, version) for version in versions]
-    yield Step(
-        "approve", "; ".join(f"version {a.model.version}, artifact sha256 {a.sha256[:16]}..." for a in approvals)
-    )
+    first, honest, biased = _train(example, site)
+    model = deployment.model
+    told = f"{model.name}: versions {first}, {honest} and {biased}; {biased} with a planted fault"
+    yield Step("train and register", told)
+
+    workplace.registry.point(model.name, model.alias, first)
+    approved = approve(workplace, first)
+    adopt(workplace)
+    told = f"version {first}, artifact sha256 {approved.files.sha256[:16]}..., in production"
+    yield Step("approve and adopt", told)
 
     scorers = Scorers(workplace)
     yield Step("score", _told(score_day(workplace, scorers, AS_OF)))
@@ -121,13 +114,18 @@ def run_demo(open_at: Callable[[Path, Site], Workplace], folder: Path) -> Iterat
         raise Refused(f"replay: got {again.outcome}, expected exact")
     yield Step("replay", f"{again.outcome}: stored {again.stored!r}, replayed {again.replayed!r}")
 
-    moved = rollback(workplace, scorers, "demo: pretend that version 2 was seen to be biased")
-    yield Step("roll back", f"version {moved.left} -> {moved.now} in production")
+    yield from release_steps(workplace, scorers, example, folder, honest=honest, biased=biased)
 
     yield Step("score again", _told(score_day(workplace, scorers, AS_OF)))
-    rows = find_subject(books, subject)
-    told = ", then ".join(f"{found['score']:.4f} by version {found['model_version']}" for found in reversed(rows))
+    found = find_subject(books, subject)
+    told = ", then ".join(f"{one['score']:.4f} by version {one['model_version']}" for one in reversed(found))
     yield Step("look it up again", f"{subject}: {told}; both stay in the ledger")
+
+    moved = rollback(workplace, scorers, "demo: pretend that the new version was seen to be wrong")
+    yield Step("roll back", f"version {moved.left.version} -> {moved.now.version} in production, "
+               f"{moved.replayed} recorded rows replayed to the last bit")  # fmt: skip
+
+    yield Step("score once more", _told(score_day(workplace, scorers, AS_OF)))
 
     yield Step("score live", _score_live(workplace, subject, row["features"]))
     drained = drain(workplace)
@@ -137,7 +135,12 @@ def run_demo(open_at: Callable[[Path, Site], Workplace], folder: Path) -> Iterat
 
 def _train(example: Path, site: Site) -> list[str]:
     train = runpy.run_path(str(example / "train.py"))["train"]
-    return [str(train(site, seed=1, train_from=first, train_to=last)) for first, last in TRAINED]
+    (old_from, old_to), (new_from, new_to) = TRAINED
+    return [
+        str(train(site, seed=1, train_from=old_from, train_to=old_to)),
+        str(train(site, seed=1, train_from=new_from, train_to=new_to)),
+        str(train(site, seed=1, train_from=new_from, train_to=new_to, unbooked=UNBOOKED)),
+    ]
 
 
 def _score_live(workplace: Workplace, subject: str, features: Mapping[str, Any]) -> str:
