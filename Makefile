@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 PEERS  := serving serving-mlserver
 export BENCH_HOME ?= .bench
 
-.PHONY: demo test system lint types floors chaos bench bench-serving lock clean flights
+.PHONY: demo test system lint types floors chaos bench bench-serving bench-release power lock clean flights
 
 demo: $(STAMP)
 	$(BIN)/fielded demo
@@ -32,12 +32,19 @@ floors: $(STAMP)
 flights: $(STAMP)           ## the whole of October 2013, day by day
 	$(BIN)/python examples/flight_delay/run.py --docs
 
-chaos: $(STAMP) system       ## 100 kills of batch runs, 200 of workers and drains, 10,000 requests made up by schemathesis
-	CHAOS_KILLS=100 CHAOS_LIVE_KILLS=200 $(BIN)/python -m pytest tests/chaos -s
+chaos: $(STAMP) system       ## 100 kills of batch runs, 200 of workers and drains, 100 of releases, 40 pairs of promotions, 10,000 requests made up
+	CHAOS_KILLS=100 CHAOS_LIVE_KILLS=200 CHAOS_RELEASE_KILLS=100 CHAOS_PAIRS=40 CHAOS_ROLLBACKS=8 $(BIN)/python -m pytest tests/chaos -s
 	CHAOS_CASES=10000 $(BIN)/python -m pytest tests/doors/serving -k schemathesis -s
 
 bench: $(VENV)/.bench $(PEERS:%=$(BENCH_HOME)/%/.installed)
 	$(BIN)/python bench/run.py --write
+	$(BIN)/python bench/release/rollback.py --write
+
+bench-release: $(STAMP)      ## how long a rollback takes under load
+	$(BIN)/python bench/release/rollback.py --write
+
+power: $(STAMP)              ## what the shift gate catches: docs/power.md
+	$(BIN)/python bench/release/power.py --write
 
 bench-serving: $(VENV)/.bench $(PEERS:%=$(BENCH_HOME)/%/.installed)
 	$(BIN)/python bench/serving/run.py --write

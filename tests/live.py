@@ -1,7 +1,8 @@
 """A serving process without its door: requests go straight to `LiveScoring`, answers are waited for."""
 
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -57,9 +58,11 @@ def ask(scoring: LiveScoring, told: Told, requests: Sequence[LiveRequest]) -> No
 
 
 @contextmanager
-def serving(world: World, workplace: Workplace | None = None) -> Iterator[tuple[Live, Told]]:
+def serving(
+    world: World, workplace: Workplace | None = None, ticks: Callable[[], float] = time.monotonic
+) -> Iterator[tuple[Live, Told]]:
     told = Told()
-    live = open_live(workplace or world.open("os:server"), told.settle)
+    live = open_live(workplace or world.open("os:server"), told.settle, ticks)
     try:
         yield live, told
     finally:

@@ -24,6 +24,7 @@ from fielded.services.serve import open_live
 from fielded.services.verify import verify
 from fielded.words.errors import Refused
 from fielded.world.journal import Damaged, Journal
+from fielded.world.turns import turn
 from fielded.world.workplace import Workplace, open_workplace
 from live import ROW, ask, request, serving
 
@@ -55,8 +56,8 @@ def test_moves_every_row_once_and_empties_the_journal(world: World) -> None:
 
 
 def test_goes_on_where_the_last_one_ended(world: World) -> None:
-    for turn in range(3):
-        answered(world, turn + 2)
+    for number in range(3):
+        answered(world, number + 2)
         drain(world.open())
     assert [row["journal_sequence"] for row in live_rows(world)] == list(range(1, 28))
 
@@ -158,6 +159,17 @@ def test_a_clock_put_back_loses_nothing(world: World) -> None:
             ask(live.scoring, told, [request(number)])
     drain(world.open())
     assert [row["journal_sequence"] for row in live_rows(world)] == list(range(1, 13))
+
+
+def test_of_processes_on_one_machine_one_drains_at_a_time(world: World) -> None:
+    with serving(world) as (one, told_one), serving(world) as (two, told_two):
+        ask(one.scoring, told_one, [request("one")])
+        ask(two.scoring, told_two, [request("two")])
+        with turn(world.site.cache / "drains" / one.workplace.deployment.name):
+            assert one.drain_in_turn() is None
+        drained = two.drain_in_turn()
+        assert drained is not None
+        assert drained.rows == 2
 
 
 def test_replicas_with_one_postgresql_drain_alike(world: World, postgres_url: str) -> None:

@@ -267,7 +267,7 @@ def test_a_version_that_was_refused_is_not_fetched_again_at_once(spare: Spare) -
     )
     with serving(spare, workplace) as (live, _):
         tries: list[str] = []
-        get = live._scorers.get
+        get = live._following._scorers.get
 
         def counted(model: RegisteredVersion, sha256: str) -> object:
             tries.append(model.version)
@@ -275,7 +275,7 @@ def test_a_version_that_was_refused_is_not_fetched_again_at_once(spare: Spare) -
                 raise Refused("no model today")
             return get(model, sha256)
 
-        live._scorers.get = counted
+        live._following._scorers.get = counted
         spare.store.client.set_registered_model_alias(spare.model, "production", "1")
         looks = 0
         while live.scoring.scorer.model_version != "1":

@@ -109,6 +109,7 @@ def test_an_untouched_ledger_has_no_findings(original: Books) -> None:
         "predictions": 1415,
         "quarantine": 65,
         "events": 4,
+        "outcomes": 0,
     }
 
 

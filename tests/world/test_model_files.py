@@ -12,7 +12,7 @@ from conftest import World
 from fielded.definition.deployment import ModelRef
 from fielded.services.approve import approve, approved_digest
 from fielded.services.prepare_scorer import Scorers, resolve
-from fielded.services.rollback import rollback
+from fielded.services.release.rollback import rollback
 from fielded.words.errors import NotApproved, Refused
 from fielded.world.model_files import describe, look_before_loading
 from fielded.world.registry import RegisteredVersion, Registry
@@ -87,7 +87,7 @@ def test_an_approval_whose_files_do_not_load_is_withdrawn(world: World, monkeypa
     def failing(*_: object) -> None:
         raise Refused("would not load")
 
-    monkeypatch.setattr("fielded.services.approve.load_model", failing)
+    monkeypatch.setattr("fielded.world.models.load_model", failing)
     with pytest.raises(Refused, match="would not load"):
         approve(world.open(), "2")
     with pytest.raises(NotApproved):
@@ -118,7 +118,7 @@ def test_a_rollback_that_died_half_way_is_completed_by_the_next(
     monkeypatch.undo()
     try:
         done = rollback(world.open(), Scorers(world.open()), "once more")
-        assert (done.left, done.now) == (before[ref.alias], before[ref.previous_alias])
+        assert (done.left.version, done.now.version) == (before[ref.alias], before[ref.previous_alias])
         assert workplace.registry.resolve(name, ref.previous_alias).version == before[ref.alias]
         kinds = [e["kind"] for e in world.open().ledger.events_of({"rollback_started", "rolled_back"})]
         assert kinds == ["rollback_started", "rolled_back"]

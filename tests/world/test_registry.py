@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -183,6 +184,16 @@ class TestGone:
         assert "tracking_uri" in str(caught.value)
         assert not any(secret in str(caught.value) for secret in SECRETS)
 
+    def test_a_server_that_takes_the_question_and_never_answers_is_not_waited_for(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("fielded.world.registry._ASK_SECONDS", 0.3)
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            uri = f"http://operator:hunter2@127.0.0.1:{silent.getsockname()[1]}"
+            with pytest.raises(Unreachable, match=r"127\.0\.0\.1.*no answer for 0\.3 s.*tracking_uri") as caught:
+                Registry(replace(site, tracking_uri=uri)).aliases("m")
+        assert not any(secret in str(caught.value) for secret in SECRETS)
+
     @pytest.mark.parametrize("kind", ["damaged", "unknown", "no driver"])
     def test_a_store_that_cannot_be_opened_is_unreachable(self, site: Site, tmp_path: Path, kind: str) -> None:
         (tmp_path / "damaged.db").write_text("this is no database " * 500)
@@ -191,8 +202,9 @@ class TestGone:
             "unknown": "carrier-pigeon://operator:hunter2@coop",
             "no driver": "mssql+pyodbc://operator:hunter2@host/db?password=t0ken",
         }[kind]
+        registry = Registry(replace(site, tracking_uri=uri))  # nothing is opened before it is needed
         with pytest.raises(Unreachable, match="cannot be opened") as caught:
-            Registry(replace(site, tracking_uri=uri))
+            registry.resolve("any", "production")
         assert not any(secret in str(caught.value) for secret in SECRETS)
 
     def test_a_store_that_goes_away_while_in_use_is_unreachable(self, kept: Any, tmp_path: Path) -> None:

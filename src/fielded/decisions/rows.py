@@ -10,12 +10,17 @@ from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fielded.decisions.rules import QUARANTINED, Sorted, feature_schema
 from fielded.decisions.scoring import Scorer
 from fielded.decisions.small_batches import SmallBatches
 from fielded.definition.deployment import Deployment, Feature
 from fielded.words.identifiers import RandomBytes, uuid7_array
+
+# Channels. A row of `SHADOW` was scored by a candidate beside production and told to nobody: whoever looks for
+# scores that were given out asks for the others.
+BATCH, API, SHADOW = "batch", "api", "shadow"
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 PARTITION = "scored_date"
@@ -31,7 +36,7 @@ class Stamp:
 
     Attributes:
         run_id: the batch run; None for a live score.
-        channel: `batch`, `api` or `foundry`.
+        channel: `batch`, `api`, `shadow` or `foundry`.
         requested_by: authenticated identity, never from a request's body.
         client_address: network address of the caller; None for a batch run.
         scored_at: UTC.
@@ -133,13 +138,14 @@ class LiveRows:
     Args:
         scorer: what scores.
         journal: id of the journal that the rows go to.
+        channel: `API`, or `SHADOW` for rows that are told to nobody.
     """
 
-    def __init__(self, scorer: Scorer, journal: str) -> None:
+    def __init__(self, scorer: Scorer, journal: str, channel: str = API) -> None:
         self.scorer = scorer
         self._shared = {
             "run_id": pa.scalar(None, pa.string()),
-            "channel": pa.scalar("api"),
+            "channel": pa.scalar(channel),
             "threshold": pa.scalar(scorer.threshold),
             "band_low": pa.scalar(float(scorer.band[0])),
             "band_high": pa.scalar(float(scorer.band[1])),
@@ -169,8 +175,21 @@ class LiveRows:
         Raises:
             Refused: the model could not score them.
         """
+        return self.made(asked, self.scorer.score(asked.features), scored_at, first, random_bytes)
+
+    def made(
+        self, asked: "Asked", scored: pa.RecordBatch, scored_at: datetime, first: int, random_bytes: RandomBytes
+    ) -> pa.RecordBatch:
+        """The rows of what this scorer made of `asked`. See `of`.
+
+        Args:
+            asked: one entry per row.
+            scored: as `Scorer.score` gave it.
+            scored_at: UTC.
+            first: number in the journal of the first row.
+            random_bytes: source of randomness.
+        """
         count = asked.features.num_rows
-        scored = self.scorer.score(asked.features)
         shared = {name: pa.repeat(value, count) for name, value in self._shared.items()}
         columns = {
             "request_id": uuid7_array(count, int(scored_at.timestamp() * 1000), random_bytes),
@@ -186,6 +205,21 @@ class LiveRows:
             **shared,
         }
         return pa.RecordBatch.from_arrays([columns[name] for name in _LIVE], names=list(_LIVE))
+
+
+def answered_by(rows: pa.RecordBatch, other: np.ndarray, scorer: Scorer) -> pa.RecordBatch:
+    """Live rows of which some were scored by another version than the rest.
+
+    Args:
+        rows: as `LiveRows` made them.
+        other: bool, which of them.
+        scorer: of those; its threshold and band are the definition's, as everybody's.
+    """
+    for name, value in (("model_version", scorer.model_version), ("artifact_sha256", scorer.artifact_sha256)):
+        place = rows.schema.get_field_index(name)
+        column = pc.if_else(pa.array(other), pa.scalar(value), rows.column(place))
+        rows = rows.set_column(place, rows.schema.field(place), column)
+    return rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
