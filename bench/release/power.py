@@ -23,9 +23,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from vessels import CLASSES, LISTED, Pair, pair
 
+from fielded.decisions.measuring.slices import searched
 from fielded.decisions.release.findings import Finding
 from fielded.decisions.release.shift import measure, shift_findings
-from fielded.decisions.release.slices import searched
 from fielded.definition.release import ShiftGate
 
 mpl.use("svg")

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import expit, logit
 
-from fielded.decisions.release.labelled import Labelled
+from fielded.decisions.measuring.labelled import Labelled
 
 THRESHOLD = 0.5
 HULLS = ("CVN-68", "DDG-51", "LCS-1", "LHD-1")

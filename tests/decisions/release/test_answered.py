@@ -5,12 +5,12 @@ import pyarrow as pa
 import pytest
 from scipy.special import expit, logit
 
+from fielded.decisions.measuring.intervals import Estimate
+from fielded.decisions.measuring.labelled import Labelled
 from fielded.decisions.release.answered import answered_by_labels
 from fielded.decisions.release.calibration import calibration_findings
 from fielded.decisions.release.differences import brier_by_slice
 from fielded.decisions.release.findings import Finding, Outcome
-from fielded.decisions.release.intervals import Estimate
-from fielded.decisions.release.labelled import Labelled
 from fielded.decisions.release.performance import performance_findings
 from fielded.decisions.release.shift import Scores, shift_findings
 from fielded.definition.release import CalibrationGate, PerformanceGate, ShiftGate

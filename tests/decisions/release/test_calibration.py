@@ -8,14 +8,10 @@ import pytest
 from labelled_rows import HULLS, made
 from sklearn.calibration import calibration_curve
 
-from fielded.decisions.release.calibration import (
-    calibration_by_slice,
-    calibration_findings,
-    in_the_large,
-    reliability,
-)
-from fielded.decisions.release.labelled import Labelled
-from fielded.decisions.release.slices import OVERALL
+from fielded.decisions.measuring.calibration import calibration_by_slice, in_the_large, reliability
+from fielded.decisions.measuring.labelled import Labelled
+from fielded.decisions.measuring.slices import OVERALL
+from fielded.decisions.release.calibration import calibration_findings
 from fielded.definition.release import CalibrationGate
 
 GATE = CalibrationGate()

@@ -8,8 +8,8 @@ from labelled_rows import made
 from scipy.special import expit
 from sklearn.metrics import confusion_matrix
 
+from fielded.decisions.measuring.slices import OVERALL
 from fielded.decisions.release.cost import cost_by_slice, cost_curve
-from fielded.decisions.release.slices import OVERALL
 
 
 @st.composite

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 from labelled_rows import made
 
+from fielded.decisions.measuring.accuracy import metrics
+from fielded.decisions.measuring.labelled import Labelled
+from fielded.decisions.measuring.slices import OVERALL
 from fielded.decisions.release.differences import brier_by_slice, differences, differences_by_slice
-from fielded.decisions.release.labelled import Labelled
-from fielded.decisions.release.performance import metrics
-from fielded.decisions.release.slices import OVERALL
 
 NAMES = ("auc", "precision", "recall", "fnr", "fpr", "brier")
 

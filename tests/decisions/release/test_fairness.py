@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from labelled_rows import made
 
+from fielded.decisions.measuring.labelled import Labelled, Unlabelled
 from fielded.decisions.release.fairness import (
     demographic_parity,
     equalized_odds,
@@ -17,7 +18,6 @@ from fielded.decisions.release.fairness import (
     group_rates,
 )
 from fielded.decisions.release.findings import Finding
-from fielded.decisions.release.labelled import Labelled, Unlabelled
 from fielded.definition.release import FairnessGate
 
 GATE = FairnessGate(protected=("hull",))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fielded.decisions.release.intervals import Estimate, proportion
+from fielded.decisions.measuring.intervals import Estimate, proportion
 from fielded.decisions.release.limits import Measured, finding, severity
 from fielded.definition.release import Limit
 

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from labelled_rows import HULLS, made
 from sklearn import metrics as oracle
 
+from fielded.decisions.measuring.accuracy import metrics
+from fielded.decisions.measuring.labelled import Labelled, everywhere
+from fielded.decisions.measuring.slices import OVERALL, Slice
 from fielded.decisions.release.findings import Verdict
-from fielded.decisions.release.labelled import Labelled, everywhere
-from fielded.decisions.release.performance import by_slice, metrics, performance_findings
-from fielded.decisions.release.slices import OVERALL, Slice
+from fielded.decisions.release.performance import by_slice, performance_findings
 from fielded.definition.release import PerformanceGate
 
 GATE = PerformanceGate(limits={"auc": ">= 0.75", "recall": ">= 0.55", "brier": "<= 0.2"})

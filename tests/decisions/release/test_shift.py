@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 from scipy.special import expit, logit
 
+from fielded.decisions.measuring.slices import OVERALL, listed
 from fielded.decisions.release.findings import Finding, Verdict
 from fielded.decisions.release.paired import CLIP, FlagShift, log_odds, mean_shift
 from fielded.decisions.release.shift import SHOWN, Scores, measure, shift_findings, widened
-from fielded.decisions.release.slices import OVERALL, listed
 from fielded.definition.release import ShiftGate
 from fielded.words.errors import WrongUse
 

@@ -15,15 +15,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from fielded.decisions.measuring.labelled import Labelled
 from fielded.decisions.release.acts import Pinned
 from fielded.decisions.release.findings import Finding, Verdict
-from fielded.decisions.release.labelled import Labelled
 from fielded.decisions.release.performance import performance_findings
 from fielded.decisions.release.report import About, Json, Measurements, report_of
 from fielded.decisions.release.shift import Scores, shift_findings
 from fielded.definition.release import PerformanceGate, ShiftGate
+from fielded.services.pages.plots import plain
 from fielded.services.release import report as pages
-from fielded.services.release.plots import plain
 from fielded.services.release.report import HTML_FILE, JSON_FILE, page_of, write_report
 from fielded.words.errors import Unreachable
 

@@ -16,8 +16,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from fielded.decisions.measuring.intervals import Estimate
 from fielded.decisions.release.findings import Finding
-from fielded.decisions.release.intervals import Estimate
 
 _ITEM = re.compile(r"(?P<what>\w+)\[(?P<slice>.*)\]", re.DOTALL)
 

@@ -16,40 +16,19 @@ Measured: a perfectly calibrated slice with 30% events passes a limit of 0.05 in
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from fielded.decisions.measuring.calibration import in_the_large
+from fielded.decisions.measuring.intervals import Estimate, corrected
+from fielded.decisions.measuring.labelled import Labelled, everywhere
+from fielded.decisions.measuring.slices import Slice
 from fielded.decisions.release.findings import Finding, Verdict
-from fielded.decisions.release.intervals import Estimate, corrected, proportion
-from fielded.decisions.release.labelled import Labelled, everywhere
 from fielded.decisions.release.limits import Measured, finding
-from fielded.decisions.release.slices import OVERALL, Slice
 from fielded.definition.release import CalibrationGate, Limit
 
 _MEND = "Recalibrate the version on rows of this slice, or withdraw it"
-
-
-@dataclass(frozen=True, slots=True)
-class Bin:
-    """Rows with scores close to each other.
-
-    Attributes:
-        score: their mean score.
-        events: share of events among them.
-    """
-
-    score: float
-    events: Estimate
-
-
-def in_the_large(labels: np.ndarray, scores: np.ndarray, confidence: float) -> Estimate:
-    """Mean score less the share of events: above zero the version promises more events than came."""
-    share = proportion(int(labels.sum()), len(labels), confidence)
-    if share.value is None:
-        return Estimate(None, -1.0, 1.0, 0)
-    score = float(scores.mean())
-    return Estimate(score - share.value, score - share.high, score - share.low, len(labels))
 
 
 def calibration_findings(labelled: Labelled, slices: Sequence[str], gate: CalibrationGate) -> list[Finding]:
@@ -98,24 +77,3 @@ def _distance(signed: Estimate) -> Estimate:
     nearest = 0.0 if signed.low <= 0 <= signed.high else min(ends)
     value = None if signed.value is None else abs(signed.value)
     return Estimate(value, nearest, max(ends), signed.rows)
-
-
-def calibration_by_slice(
-    labelled: Labelled, slices: Sequence[str], confidence: float = 0.95
-) -> list[tuple[Slice, Estimate]]:
-    """Calibration in the large overall, which stands first, and in every slice, worst first."""
-    found = [
-        (place, in_the_large(labelled.labels[mask], labelled.scores[mask], confidence))
-        for place, mask in everywhere(labelled, slices)
-    ]
-    return sorted(found, key=lambda one: (one[0] != OVERALL, -abs(one[1].value or 0.0), str(one[0])))
-
-
-def reliability(labels: np.ndarray, scores: np.ndarray, bins: int = 10, confidence: float = 0.95) -> list[Bin]:
-    """Bins of about equally many rows, by score: what was promised against what came. At most `bins` of them."""
-    order = np.argsort(scores, kind="stable")
-    parts = [part for part in np.array_split(order, bins) if len(part)]
-    return [
-        Bin(float(scores[part].mean()), proportion(int(labels[part].sum()), len(part), confidence))
-        for part in parts
-    ]

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fielded.decisions.release.intervals import Estimate, mean, normal_quantile
-from fielded.decisions.release.labelled import Labelled, everywhere
-from fielded.decisions.release.slices import OVERALL, Slice
+from fielded.decisions.measuring.intervals import Estimate, mean, normal_quantile
+from fielded.decisions.measuring.labelled import Labelled, everywhere
+from fielded.decisions.measuring.slices import OVERALL, Slice
 
 _GRID = np.arange(1, 100) / 100
 

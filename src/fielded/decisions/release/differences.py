@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from fielded.decisions.release.areas import area_difference
-from fielded.decisions.release.intervals import (
+from fielded.decisions.measuring.areas import area_difference
+from fielded.decisions.measuring.intervals import (
     Estimate,
     difference,
     mean,
@@ -25,8 +25,8 @@ from fielded.decisions.release.intervals import (
     paired_difference,
     proportion,
 )
-from fielded.decisions.release.labelled import Labelled, everywhere
-from fielded.decisions.release.slices import OVERALL, Slice
+from fielded.decisions.measuring.labelled import Labelled, everywhere
+from fielded.decisions.measuring.slices import OVERALL, Slice
 from fielded.definition.release import Metric
 
 

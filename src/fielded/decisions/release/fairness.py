@@ -30,12 +30,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from fielded.decisions.measuring.intervals import Estimate, corrected, proportion, smallest_of
+from fielded.decisions.measuring.labelled import Labelled, Unlabelled, parts_of
+from fielded.decisions.measuring.slices import Slice
 from fielded.decisions.release.findings import Finding, Outcome, Verdict
-from fielded.decisions.release.intervals import Estimate, corrected, proportion, smallest_of
-from fielded.decisions.release.labelled import Labelled, Unlabelled, parts_of
 from fielded.decisions.release.limits import severity
 from fielded.decisions.release.proxies import proxy_findings
-from fielded.decisions.release.slices import Slice
 from fielded.definition.release import FairnessGate, Limit
 
 CONFIDENCE = 0.95

@@ -21,8 +21,8 @@ that is kept. It is stated in every finding that it decides.
 import math
 from dataclasses import dataclass
 
+from fielded.decisions.measuring.intervals import Estimate
 from fielded.decisions.release.findings import Finding, Outcome
-from fielded.decisions.release.intervals import Estimate
 from fielded.definition.release import Limit
 
 _OUT_OF_REACH = 1_000_000  # rows; nobody will label more to settle one limit

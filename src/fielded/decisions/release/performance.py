@@ -8,8 +8,6 @@
 4. No limits at all is a failure: an empty set of checks has checked nothing.
 5. The worst comes first: failed before not enough evidence before passed, then by how far the limit is missed.
 
-Metrics: `auc` (DeLong), `precision`, `recall`, `fnr` and `fpr` (Wilson; of the flagged, of the events, of the
-events, of the others), `brier` (Student).
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,12 +16,12 @@ from types import MappingProxyType
 
 import numpy as np
 
-from fielded.decisions.release.areas import area
+from fielded.decisions.measuring.accuracy import metrics
+from fielded.decisions.measuring.intervals import Estimate, corrected
+from fielded.decisions.measuring.labelled import Labelled, everywhere
+from fielded.decisions.measuring.slices import OVERALL, Slice
 from fielded.decisions.release.findings import Finding, Verdict
-from fielded.decisions.release.intervals import Estimate, corrected, mean, proportion
-from fielded.decisions.release.labelled import Labelled, everywhere
 from fielded.decisions.release.limits import Measured, finding
-from fielded.decisions.release.slices import OVERALL, Slice
 from fielded.definition.release import AT_LEAST, METRICS, Limit, Metric, PerformanceGate
 
 # By how much the interval's worse end may miss a limit. The Brier score of a useful model lies between 0 and 0.25,
@@ -31,32 +29,6 @@ from fielded.definition.release import AT_LEAST, METRICS, Limit, Metric, Perform
 MARGIN: Mapping[Metric, float] = MappingProxyType({**dict.fromkeys(METRICS, 0.10), "brier": 0.03})
 
 _MEND = "Mend the version where it is weak, or withdraw it"
-
-
-def metrics(
-    labels: np.ndarray, scores: np.ndarray, flags: np.ndarray, confidence: float
-) -> Mapping[Metric, Estimate]:
-    """Every metric with its interval.
-
-    Args:
-        labels: bool, one per row.
-        scores: float64 in [0, 1], one per row.
-        flags: bool, one per row.
-        confidence: of each interval by itself.
-
-    Returns:
-        `auc`, `precision`, `recall`, `fnr`, `fpr` and `brier`; one that these rows do not define has no value.
-    """
-    events, flagged = int(labels.sum()), int(flags.sum())
-    caught = int((labels & flags).sum())
-    return {
-        "auc": area(labels, scores, confidence),
-        "precision": proportion(caught, flagged, confidence),
-        "recall": proportion(caught, events, confidence),
-        "fnr": proportion(events - caught, events, confidence),
-        "fpr": proportion(flagged - caught, len(labels) - events, confidence),
-        "brier": mean((scores - labels) ** 2, confidence),
-    }
 
 
 def performance_findings(labelled: Labelled, slices: Sequence[str], gate: PerformanceGate) -> list[Finding]:

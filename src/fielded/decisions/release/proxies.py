@@ -21,10 +21,10 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from fielded.decisions.measuring.intervals import Estimate, corrected, normal_quantile
+from fielded.decisions.measuring.slices import listed
 from fielded.decisions.release.findings import Finding
-from fielded.decisions.release.intervals import Estimate, corrected, normal_quantile
 from fielded.decisions.release.limits import Measured, finding
-from fielded.decisions.release.slices import listed
 from fielded.definition.release import FairnessGate, Limit
 
 MARGIN = 0.10

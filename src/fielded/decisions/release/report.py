@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from fielded.decisions.measuring.calibration import calibration_by_slice, reliability
+from fielded.decisions.measuring.intervals import Estimate
+from fielded.decisions.measuring.labelled import Labelled
+from fielded.decisions.measuring.slices import Slice
 from fielded.decisions.release.acts import Pinned
-from fielded.decisions.release.calibration import calibration_by_slice, reliability
 from fielded.decisions.release.cost import CostCurve, cost_curve
 from fielded.decisions.release.differences import differences_by_slice
 from fielded.decisions.release.findings import Finding, Verdict
-from fielded.decisions.release.intervals import Estimate
-from fielded.decisions.release.labelled import Labelled
 from fielded.decisions.release.performance import by_slice
-from fielded.decisions.release.slices import Slice
 from fielded.definition.release import METRICS, Limit, Metric, PerformanceGate
 
 FORMAT = 1

@@ -38,9 +38,9 @@ import numpy as np
 import pyarrow as pa
 from scipy import special
 
+from fielded.decisions.measuring.slices import OVERALL, Slice, listed, row_set, searched
 from fielded.decisions.release.findings import Finding, Outcome
 from fielded.decisions.release.paired import FlagShift, MeanShift, Statistic, log_odds, mean_shift
-from fielded.decisions.release.slices import OVERALL, Slice, listed, row_set, searched
 from fielded.definition.release import ShiftGate
 from fielded.words.errors import WrongUse
 

@@ -25,7 +25,7 @@ from typing import Any
 
 from scipy.special import bdtrc
 
-from fielded.decisions.release.intervals import difference, normal_quantile, proportion
+from fielded.decisions.measuring.intervals import difference, normal_quantile, proportion
 from fielded.decisions.release.tallies import NOTHING, Counts, Tally
 
 _CONFIDENCE = 0.999

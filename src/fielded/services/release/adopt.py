@@ -8,7 +8,7 @@ from fielded.decisions.release import acts
 from fielded.decisions.release.acts import Pinned
 from fielded.decisions.release.state import ReleaseState
 from fielded.services.approve import approved_digest
-from fielded.services.release.authority import require_release
+from fielded.services.authority import require_release
 from fielded.services.release.record import append, state_of
 from fielded.services.seal import seal
 from fielded.words.errors import Refused

@@ -6,7 +6,7 @@ from dataclasses import replace
 from fielded.decisions.release.acts import Candidate, Pinned
 from fielded.decisions.release.findings import Finding
 from fielded.decisions.release.rules import approved_by, promotion_findings
-from fielded.services.release.authority import without_release
+from fielded.services.authority import without_release
 from fielded.services.release.sign import document_findings
 from fielded.world.workplace import Workplace
 

@@ -8,8 +8,8 @@ from fielded.decisions.release.acts import Candidate, Pinned
 from fielded.decisions.release.state import ReleaseState
 from fielded.services.approve import Approval
 from fielded.services.approve import approve as approve_files
+from fielded.services.authority import require_release
 from fielded.services.release.asked import approvers
-from fielded.services.release.authority import require_release
 from fielded.services.release.record import append, state_of
 from fielded.services.seal import seal
 from fielded.words.errors import Refused

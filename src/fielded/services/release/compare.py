@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from fielded.decisions.measuring.labelled import Labelled, Unlabelled
 from fielded.decisions.release.acts import COMPARED, Candidate, Pinned
 from fielded.decisions.release.answered import answered_by_labels
 from fielded.decisions.release.calibration import calibration_findings
 from fielded.decisions.release.differences import brier_by_slice
 from fielded.decisions.release.fairness import fairness_findings
 from fielded.decisions.release.findings import Finding, Verdict
-from fielded.decisions.release.labelled import Labelled, Unlabelled
 from fielded.decisions.release.performance import performance_findings
 from fielded.decisions.release.provenance import Recorded
 from fielded.decisions.release.report import About, Measurements, report_of
@@ -35,8 +35,8 @@ from fielded.decisions.release.shift import Scores, shift_findings
 from fielded.decisions.release.waivers import kept
 from fielded.decisions.scoring import Scorer
 from fielded.definition.release import Gates, ShiftGate
+from fielded.services.authority import require_release
 from fielded.services.prepare_scorer import Scorers
-from fielded.services.release.authority import require_release
 from fielded.services.release.budget import Seconds, budget_findings, measured_memory
 from fielded.services.release.evidence import evidence_findings
 from fielded.services.release.holdout import LabelledRows, labelled_rows

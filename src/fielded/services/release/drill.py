@@ -15,7 +15,7 @@ from fielded.decisions.release.acts import Pinned
 from fielded.decisions.release.drill import Measured, drill_verdict
 from fielded.decisions.release.findings import Verdict
 from fielded.decisions.release.state import ReleaseState
-from fielded.services.release.authority import require_release
+from fielded.services.authority import require_release
 from fielded.services.release.record import append, state_of
 from fielded.services.release.rehearse import Script, Tell, rehearse
 from fielded.services.seal import seal

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from fielded.decisions.release import acts
 from fielded.decisions.release.acts import Candidate, Pinned
 from fielded.decisions.release.state import ReleaseState
+from fielded.services.authority import require_release
 from fielded.services.prepare_scorer import Scorers
 from fielded.services.release.aliases import DELETED, set_aliases, settle_aliases
 from fielded.services.release.asked import asked
-from fielded.services.release.authority import require_release
 from fielded.services.release.await_served import Followed
 from fielded.services.release.record import Lost, append, state_of
 from fielded.services.release.rollback import Wait, followed_by, no_wait, not_done, sealed

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from fielded.decisions.release import acts
 from fielded.decisions.release.acts import Intent
 from fielded.decisions.release.state import ReleaseState
+from fielded.services.authority import require_release
 from fielded.services.release.aliases import UNREACHABLE, settle_aliases, try_aliases
-from fielded.services.release.authority import require_release
 from fielded.services.release.observe import observe
 from fielded.services.release.promote import complete_promotion
 from fielded.services.release.record import Lost, append, state_of

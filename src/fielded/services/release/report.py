@@ -1,28 +1,23 @@
 """The report of a comparison: `comparison.json`, which is the record, and `comparison.html`, which people read.
 
-The page is self-contained: no script, no request to anywhere, no inline style; its policy allows the one style
-sheet in it, by digest. Every text is escaped.
+What a page is like is said in `services.pages`.
 """
 
-import base64
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from fielded.decisions.release.slices import OVERALL
+from fielded.decisions.measuring.slices import OVERALL
 from fielded.definition.release import AT_LEAST, Metric
-from fielded.services.release.plots import Interval, Line, Series, curves, intervals_by_row, plain, reliability
+from fielded.services.pages.page import number, opened, render, write_files
+from fielded.services.pages.plots import Interval, Line, Series, curves, intervals_by_row, plain, reliability
 from fielded.words.digests import canonical_json
-from fielded.words.errors import Unreachable
 
 JSON_FILE, HTML_FILE = "comparison.json", "comparison.html"
 
@@ -68,15 +63,7 @@ def write_report(folder: Path, report: Json) -> str:
     """
     text = json.dumps(json.loads(canonical_json(report)), indent=1, ensure_ascii=False) + "\n"
     sha256 = hashlib.sha256(text.encode()).hexdigest()
-    page = page_of(report, sha256)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in ((JSON_FILE, text), (HTML_FILE, page)):
-            unfinished = folder / f".{name}.unfinished"
-            unfinished.write_text(content, encoding="utf-8")
-            os.replace(unfinished, folder / name)  # noqa: PTH105 - atomic: a reader sees a whole report or none
-    except OSError as error:
-        raise Unreachable(f"report: {folder.name} cannot be written ({error.strerror or error})") from error
+    write_files(folder, {JSON_FILE: text, HTML_FILE: page_of(report, sha256)})
     return sha256
 
 
@@ -87,27 +74,18 @@ def page_of(report: Json, sha256: str) -> str:
         report: see `decisions.release.report`.
         sha256: of the JSON file.
     """
-    loader = PackageLoader("fielded.services.release", "page")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {
-        "number": _number,
-        "percent": lambda value: f"{100 * value:g}%",
-        "plain": lambda value: plain(str(value)),
-        "metric": _METRICS.__getitem__,
-        "moment": _moment,
-        "opened": _opened,
-        "worst_by": _worst_by,
-        "breakable": _breakable,
-        "outcome_class": _CLASSES.__getitem__,
-    }
-    style, _, _ = loader.get_source(environment, "comparison.css")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     findings = report["findings"]
-    return environment.get_template("comparison.html.j2").render(
+    return render(
+        "fielded.services.release",
+        "comparison.html.j2",
+        {
+            "metric": _METRICS.__getitem__,
+            "worst_by": _worst_by,
+            "breakable": _breakable,
+            "outcome_class": _CLASSES.__getitem__,
+        },
         report=report,
         sha256=sha256,
-        style=Markup(style),  # noqa: S704 - our own file
-        policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
         title=_title(report),
         summary=_summary(report),
         in_the_way=[one for one in findings if one["outcome"] in ("failed", "not enough evidence")],
@@ -158,7 +136,7 @@ def _metrics(report: Json) -> Iterator[_Plot]:
         words = _words(_METRICS[metric], [one["slice"] for one in slices], series)
         rows = [one["slice"] for one in slices]
         svg = intervals_by_row(f"metric-{metric}", rows, series, axis=_METRICS[metric], limits=bounds)
-        yield _Plot(f"{_opened(_METRICS[metric])}{limit}", words, Markup(svg))  # noqa: S704 - ours, escaped
+        yield _Plot(f"{opened(_METRICS[metric])}{limit}", words, Markup(svg))  # noqa: S704 - ours, escaped
 
 
 def _shift(report: Json) -> Iterator[_Plot]:
@@ -182,7 +160,7 @@ def _shift(report: Json) -> Iterator[_Plot]:
         svg = intervals_by_row(
             f"shift-{statistic.replace('_', '-')}", rows, series, axis=what, limits=limits, middle=0.0
         )
-        yield _Plot(_opened(what), _words(what, rows, series), Markup(svg))  # noqa: S704 - ours, escaped
+        yield _Plot(opened(what), _words(what, rows, series), Markup(svg))  # noqa: S704 - ours, escaped
 
 
 def _calibration(report: Json) -> Iterator[_Plot]:
@@ -198,7 +176,7 @@ def _calibration(report: Json) -> Iterator[_Plot]:
     ]
     what = "mean score less share of events"
     svg = intervals_by_row("calibration-slices", rows, series, axis=what, middle=0.0)
-    yield _Plot(_opened(what), _words(what, rows, series), Markup(svg))  # noqa: S704 - ours, escaped
+    yield _Plot(opened(what), _words(what, rows, series), Markup(svg))  # noqa: S704 - ours, escaped
     bins = [
         (label, name == "candidate", [(one["score"], _interval(one["events"])) for one in found[name]])
         for name, label in names.items()
@@ -218,7 +196,7 @@ def _cost(report: Json) -> Iterator[_Plot]:
     best = found["candidate"]["best"]["value"]
     at.append((best, f"candidate costs least at {best:g}", False))
     told = [
-        f"{label}: {_number(found[name]['at_threshold']['value'])} at the threshold, least at "
+        f"{label}: {number(found[name]['at_threshold']['value'])} at the threshold, least at "
         f"{found[name]['best']['value']:g}"
         for name, label in _names(report).items()
     ]
@@ -233,7 +211,7 @@ def _words(what: str, rows: Sequence[str], series: Sequence[Series]) -> str:
         for one in series
     ]
     first = f"{plain(rows[0])}: {'; '.join(told)}"
-    return f"{_opened(what)} of {len(rows)} slices. {first}. All numbers are in the table."
+    return f"{opened(what)} of {len(rows)} slices. {first}. All numbers are in the table."
 
 
 def _worst_by(slices: Sequence[Json], metric: Metric) -> list[Json]:
@@ -254,16 +232,3 @@ def _breakable(name: str) -> Markup:
 
 def _interval(one: Mapping[str, Any] | None) -> Interval:
     return Interval(None, 0.0, 0.0) if one is None else Interval(one["value"], one["low"], one["high"])
-
-
-def _opened(text: str) -> str:
-    """With a capital letter in front, and every other as it was."""
-    return text[:1].upper() + text[1:]
-
-
-def _moment(text: str) -> str:
-    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.3f}"

@@ -21,10 +21,10 @@ from fielded.decisions.release import acts
 from fielded.decisions.release.acts import Pinned, ReleaseEvent
 from fielded.decisions.release.state import ReleaseState
 from fielded.services.approve import check_approved
+from fielded.services.authority import require_release
 from fielded.services.prepare_scorer import Scorers
 from fielded.services.release.adopt import adopt_aliases
 from fielded.services.release.aliases import LATER, LATER_SECONDS, settle_aliases, try_aliases
-from fielded.services.release.authority import require_release
 from fielded.services.release.await_served import Followed, held_ready
 from fielded.services.release.record import Lost, append, state_of
 from fielded.services.release.verified import verified

@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 
 from fielded.decisions.release.findings import Finding
-from fielded.services.release.authority import require_release
+from fielded.services.authority import require_release
 from fielded.services.release.record import about
 from fielded.services.seal import seal
 from fielded.words.digests import file_sha256

@@ -9,8 +9,8 @@ from fielded.decisions.release.acts import Candidate, Mode, Pinned, Trial
 from fielded.decisions.release.state import ReleaseState
 from fielded.decisions.release.trial import Limits, Told, reason_to_end
 from fielded.services.approve import check_approved
+from fielded.services.authority import require_release
 from fielded.services.release.asked import approvers, asked
-from fielded.services.release.authority import require_release
 from fielded.services.release.record import append, state_of
 from fielded.services.seal import seal
 from fielded.words.errors import Finding, Refused, WrongUse

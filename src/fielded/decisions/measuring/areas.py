@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit, stdtrit
 
-from fielded.decisions.release.intervals import Estimate, difference, normal_quantile
+from fielded.decisions.measuring.intervals import Estimate, difference, normal_quantile
 
 _HALVINGS = 60  # of an interval no wider than 1: down to the last bit
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fielded.decisions.release.slices import MOST_PARTS, OVERALL, Slice, absent, listed, searched
+from fielded.decisions.measuring.slices import MOST_PARTS, OVERALL, Slice, absent, listed, searched
 from fielded.words.errors import WrongUse
 
 NUMBERS = st.one_of(st.none(), st.integers(-3, 3).map(float), st.floats(-1e6, 1e6), st.just(float("nan")))

@@ -8,7 +8,7 @@ from scipy import stats
 from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
 
-from fielded.decisions.release.areas import area, area_difference
+from fielded.decisions.measuring.areas import area, area_difference
 
 
 @st.composite

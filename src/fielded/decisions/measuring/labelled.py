@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from fielded.decisions.release.slices import OVERALL, Slice, absent, listed
+from fielded.decisions.measuring.slices import OVERALL, Slice, absent, listed
 
 
 @dataclass(frozen=True, slots=True)

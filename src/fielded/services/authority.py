@@ -1,8 +1,8 @@
-"""Who may release: roles of identities of the command line, by the site (AC-3, AC-6)."""
+"""Who may do what at the command line: roles of identities, by the site (AC-3, AC-6)."""
 
 from collections.abc import Iterable
 
-from fielded.definition.serving import ROLES
+from fielded.definition.serving import ROLES, Role
 from fielded.definition.site import Site
 from fielded.words.errors import Refused
 from fielded.world.workplace import Workplace
@@ -20,17 +20,26 @@ def without_release(site: Site, people: Iterable[str]) -> frozenset[str]:
     return frozenset(person for person in people if "release" not in roles_of(site, person))
 
 
+def require_role(workplace: Workplace, role: Role) -> tuple[str, ...]:
+    """The asking person's roles.
+
+    Raises:
+        Refused: `role` is none of them.
+    """
+    roles = roles_of(workplace.site, workplace.user)
+    if role not in roles:
+        has = ", ".join(roles) or "no role"
+        raise Refused(
+            f"roles: got {workplace.user} with {has}, expected `{role}`. "
+            "Who keeps site.yaml can grant it under `roles`"
+        )
+    return roles
+
+
 def require_release(workplace: Workplace) -> tuple[str, ...]:
     """The asking person's roles.
 
     Raises:
         Refused: `release` is none of them.
     """
-    roles = roles_of(workplace.site, workplace.user)
-    if "release" not in roles:
-        has = ", ".join(roles) or "no role"
-        raise Refused(
-            f"roles: got {workplace.user} with {has}, expected `release`. "
-            "Who keeps site.yaml can grant it under `roles`"
-        )
-    return roles
+    return require_role(workplace, "release")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from fielded.decisions.release.intervals import (
+from fielded.decisions.measuring.intervals import (
     Estimate,
     corrected,
     difference,

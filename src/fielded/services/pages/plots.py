@@ -111,7 +111,7 @@ def intervals_by_row(
         limits: values that a gate sets.
         middle: value at which nothing is wrong.
     """
-    with _drawing(name, _EXTRA + _ROW * max(len(rows), 1)) as (axes, made):
+    with drawing(name, _EXTRA + _ROW * max(len(rows), 1)) as (axes, made):
         places = np.arange(len(rows))
         for number, one in enumerate(series):
             shift = (number - (len(series) - 1) / 2) * 0.28
@@ -120,12 +120,12 @@ def intervals_by_row(
             axes.axvline(middle, color=OLD, linewidth=1)
         for limit in limits:
             axes.axvline(limit, color=LIMIT, linewidth=1, linestyle=(0, (4, 2)))
-        axes.set_yticks(places, [_short(row) for row in rows], fontsize=9)
+        axes.set_yticks(places, [short(row) for row in rows], fontsize=9)
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel(axis)
-        _legend(axes)
+        legend(axes)
     return made.text
 
 
@@ -140,7 +140,7 @@ def curves(
         axes_names: what runs to the right, what runs up.
         at: places on the lower axis to mark: where, its label, and whether it is a limit.
     """
-    with _drawing(name, 3.4) as (axes, made):
+    with drawing(name, 3.4) as (axes, made):
         for line in lines:
             axes.plot(
                 line.x, line.y, color=NEW if line.new else OLD, linewidth=1.8,
@@ -152,7 +152,7 @@ def curves(
         axes.set_xlabel(axes_names[0])
         axes.set_ylabel(axes_names[1])
         axes.set_ylim(bottom=0)
-        _legend(axes)
+        legend(axes)
     return made.text
 
 
@@ -163,7 +163,7 @@ def reliability(name: str, series: Sequence[tuple[str, bool, Sequence[tuple[floa
         name: of the drawing.
         series: label, whether it is the candidate, and (mean score, share of events) of each bin.
     """
-    with _drawing(name, 3.8) as (axes, made):
+    with drawing(name, 3.8) as (axes, made):
         axes.plot([0, 1], [0, 1], color=LINES, linewidth=1.5)
         for label, new, bins in series:
             x = np.array([score for score, _ in bins])
@@ -179,7 +179,7 @@ def reliability(name: str, series: Sequence[tuple[str, bool, Sequence[tuple[floa
         axes.set_ylim(0, 1)
         axes.set_xlabel("mean score of a tenth of the rows")
         axes.set_ylabel("share of events")
-        _legend(axes)
+        legend(axes)
     return made.text
 
 
@@ -189,7 +189,7 @@ class _Made:
 
 
 @contextmanager
-def _drawing(name: str, height: float) -> Iterator[tuple[Axes, _Made]]:
+def drawing(name: str, height: float) -> Iterator[tuple[Axes, _Made]]:
     """Axes to draw on; the SVG is there when the body is left."""
     made = _Made()
     with mpl.rc_context({**_SETTINGS, "svg.hashsalt": name}):
@@ -217,14 +217,16 @@ def _marker(*, new: bool) -> dict[str, Any]:
     return {"marker": "o" if new else "s", "markersize": 6, "markerfacecolor": NEW if new else "white"}
 
 
-def _legend(axes: Axes) -> None:
+def legend(axes: Axes) -> None:
+    """Labels above the drawing, where there are some."""
     if axes.get_legend_handles_labels()[1]:
         axes.figure.legend(
             *axes.get_legend_handles_labels(), loc="outside upper left", ncols=2, fontsize=9, borderaxespad=0
         )
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
+    """A name as it fits beside a plot."""
     text = plain(name)
     return text if len(text) <= _NAME_LENGTH else f"{text[: _NAME_LENGTH - 1]}\u2026"
 
