@@ -112,7 +112,7 @@ def definitions(draw: st.DrawFn) -> dict[str, Any]:
             "quarantine_limit": draw(PROBABILITIES),
         },
         "slices": draw(st.lists(st.sampled_from(named), unique=True)),
-        "monitoring": draw(st.dictionaries(NAMES, st.integers() | st.text("ab ") | st.lists(st.booleans()))),
+        "ato": draw(st.dictionaries(NAMES, st.integers() | st.text("ab ") | st.lists(st.booleans()))),
     }
 
 

@@ -10,11 +10,15 @@ They run beside pydantic on whatever could be read, so that one wrong type does 
 6. the gold table is not one of the tables it is computed from;
 7. every protected column of the fairness gate is a feature, named once;
 8. the hold-out's label is neither a feature nor the subject: a model that sees the answer needs no test;
-9. a gate that is named is a mapping, so that `shift:` with nothing behind it is not taken for "not chosen".
+9. a gate that is named is a mapping, so that `shift:` with nothing behind it is not taken for "not chosen";
+10. a slice on hold is a feature of type category or bool;
+11. a trigger's metric names features and slices that there are.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
+
+from fielded.definition.monitoring import metric_problems
 
 GOLD_COLUMNS = (
     "decision", "threshold", "model_name", "model_version", "request_id", "run_id", "scored_at", "scored_date",
@@ -25,7 +29,19 @@ Problem = tuple[tuple[str, ...], str, str]  # path, got, expected
 
 def problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
     """Every broken rule as (path of the field, got, expected)."""
-    for rule in (_band, _subject, _slices, _aliases, _columns, _output, _protected, _label, _gates):
+    for rule in (
+        _band,
+        _subject,
+        _slices,
+        _aliases,
+        _columns,
+        _output,
+        _protected,
+        _label,
+        _gates,
+        _on_hold,
+        metric_problems,
+    ):
         yield from rule(raw)
 
 
@@ -122,3 +138,20 @@ def _gates(raw: Mapping[str, Any]) -> Iterator[Problem]:
     for name, gate in _section(_section(raw, "release"), "gates").items():
         if gate is None:
             yield ("release", "gates", str(name)), "nothing", "`{}` for its defaults, or no such line"
+
+
+def _on_hold(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    features, held = _section(raw, "features"), _section(raw, "review").get("on_hold")
+    for place, hold in enumerate(held if isinstance(held, list) else ()):
+        name = hold.get("feature") if isinstance(hold, Mapping) else None
+        if not isinstance(name, str):
+            continue  # pydantic's to say
+        kind = _section(features, name).get("type")
+        if kind not in ("category", "bool"):
+            got = name if name not in features else f"{name} of type {kind}"
+            yield ("review", "on_hold", str(place), "feature"), got, "a feature of type category or bool"
+
+
+_RULES = (
+    _band, _subject, _slices, _aliases, _columns, _output, _protected, _label, _gates, _on_hold, metric_problems,
+)  # fmt: skip

@@ -17,8 +17,10 @@ from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StringConstraints, model_validator
 from pydantic.dataclasses import dataclass
 
+from fielded.definition.monitoring import Monitoring
 from fielded.definition.names import Name, TableName
 from fielded.definition.release import Release
+from fielded.definition.review import Review
 
 FeatureType = Literal["float", "int", "category", "bool"]
 
@@ -252,8 +254,8 @@ class Document:
     people: People
     slices: tuple[Name, ...] = ()
     release: Release = Field(default_factory=Release)
-    review: Section = _NOTHING
-    monitoring: Section = _NOTHING
+    review: Review = Field(default_factory=Review)
+    monitoring: Monitoring = Field(default_factory=Monitoring)
     ato: Section = _NOTHING
 
 

@@ -14,6 +14,8 @@ _GROUPS = {
     "audit": "audit",
     "release": "release",
     "outcomes": "outcomes",
+    "review": "review",
+    "monitor": "monitor",
 }  # commands that have commands of their own
 
 _COMMANDS = {
@@ -29,6 +31,8 @@ _COMMANDS = {
     "audit": ("fielded.doors.cli.audit", "Find, show, replay and prove predictions."),
     "release": ("fielded.doors.cli.release", "Approve a version's files."),
     "outcomes": ("fielded.doors.cli.outcomes", "Put labels that arrive later on record."),
+    "review": ("fielded.doors.cli.review", "Decide the scores that a person decides."),
+    "monitor": ("fielded.doors.cli.monitor", "Drift, quality, performance, triggers and reviews."),
     "rollback": ("fielded.doors.cli.rollback", "Go back to the previous version."),
 }
 
