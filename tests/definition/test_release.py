@@ -1,17 +1,11 @@
 """The `release:` section: what it may say, and every mistake with the line it stands on."""
 
-import textwrap
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sections import load, one
 
-from conftest import DEFINITION, POPULATION
-from fielded.definition import Deployment, load_deployment
 from fielded.definition.release import AT_LEAST, METRICS, Gates, Limit, Release
-from fielded.words.errors import DefinitionError, Finding
 
 FULL = """
 release:
@@ -28,24 +22,6 @@ release:
     calibration: {}
     budget: {row_milliseconds: 20, memory_mib: 512}
 """
-
-
-def load(release: str) -> Deployment:
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "deployment.yaml").write_text(DEFINITION.replace("MODEL", "shared") + textwrap.dedent(release))
-        (folder / "population.py").write_text(POPULATION)
-        return load_deployment(folder)
-
-
-def one(release: str) -> Finding:
-    with pytest.raises(DefinitionError) as caught:
-        load(release)
-    (finding,) = caught.value.findings
-    line = DEFINITION.count("\n") + 1
-    assert finding.where.startswith("deployment.yaml:")
-    assert int(finding.where.partition(":")[2]) >= line, "a line of the section"
-    return finding
 
 
 def test_no_section_and_an_empty_one_choose_no_gate() -> None:
