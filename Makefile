@@ -4,9 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PEERS  := serving serving-mlserver
+WATCH  := monitoring
 export BENCH_HOME ?= .bench
 
-.PHONY: demo test system lint types floors chaos bench bench-serving bench-release power lock clean flights
+.PHONY: demo test system lint types floors chaos bench bench-serving bench-monitoring bench-release power lock clean flights flights-watch
 
 demo: $(STAMP)
 	$(BIN)/fielded demo
@@ -15,9 +16,14 @@ test: $(STAMP) system lint types floors
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 system:                      ## Debian packages that some tests need; without them those tests are skipped and say so
-	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
-	  && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends postgresql \
-	  || echo "no PostgreSQL server here: its tests will be skipped (Debian: apt-get install postgresql)"; }
+	@missing=""; \
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
+	command -v promtool >/dev/null || missing="$$missing prometheus"; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	command -v java >/dev/null || missing="$$missing default-jre-headless"; \
+	test -z "$$missing" || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	  && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $$missing \
+	  || echo "not installed here:$$missing; tests that need them will be skipped (Debian: apt-get install$$missing)"; }
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -32,6 +38,9 @@ floors: $(STAMP)
 flights: $(STAMP)           ## the whole of October 2013, day by day
 	$(BIN)/python examples/flight_delay/run.py --docs
 
+flights-watch: $(STAMP)     ## September to December 2013, scored each day and watched each week
+	$(BIN)/python examples/flight_delay/watch.py --docs
+
 chaos: $(STAMP) system       ## 100 kills of batch runs, 200 of workers and drains, 100 of releases, 40 pairs of promotions, 10,000 requests made up
 	CHAOS_KILLS=100 CHAOS_LIVE_KILLS=200 CHAOS_RELEASE_KILLS=100 CHAOS_PAIRS=40 CHAOS_ROLLBACKS=8 $(BIN)/python -m pytest tests/chaos -s
 	CHAOS_CASES=10000 $(BIN)/python -m pytest tests/doors/serving -k schemathesis -s
@@ -45,6 +54,10 @@ bench-release: $(STAMP)      ## how long a rollback takes under load
 
 power: $(STAMP)              ## what the shift gate catches: docs/power.md
 	$(BIN)/python bench/release/power.py --write
+
+bench-monitoring: $(STAMP) $(WATCH:%=$(BENCH_HOME)/%/.installed) ## how long drift takes, how much memory
+	$(BIN)/python bench/monitoring/drift.py --write
+	$(BIN)/python bench/monitoring/triggers.py --write
 
 bench-serving: $(VENV)/.bench $(PEERS:%=$(BENCH_HOME)/%/.installed)
 	$(BIN)/python bench/serving/run.py --write
@@ -77,6 +90,8 @@ lock:                        ## needs uv
 	  uv pip compile --quiet requirements/$$peers.in --universal --python-version 3.11 --generate-hashes \
 	    --no-annotate --custom-compile-command "make lock" -c $(VENV)/model.txt -o requirements/$$peers.lock; \
 	done
+	uv pip compile --quiet requirements/$(WATCH).in --universal --python-version 3.11 --generate-hashes \
+	  --no-annotate --custom-compile-command "make lock" -o requirements/$(WATCH).lock
 
 clean:
 	rm -rf $(VENV) .fielded .bench

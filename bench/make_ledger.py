@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from common import AS_OF, say, workplace
+from fielded.decisions.routing import Routing
 from fielded.decisions.rows import Stamp, prediction_rows
 from fielded.decisions.rules import Rules, feature_schema
 from fielded.decisions.scoring import Scorer
@@ -17,7 +18,7 @@ deployment = place.deployment
 rng = np.random.default_rng(3)
 scorer = Scorer(
     model_name="bench", model_version="1", artifact_sha256="0" * 64, definition_sha256=deployment.sha256,
-    threshold=0.65, band=(0.55, 0.75), predict=lambda batch: rng.random(batch.num_rows),
+    routing=Routing(threshold=0.65, band=(0.55, 0.75)), predict=lambda batch: rng.random(batch.num_rows),
 )  # fmt: skip
 rules = Rules(deployment.subject, deployment.features, pa.array([], pa.string()))
 place.ledger.prepare(deployment)

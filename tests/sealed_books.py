@@ -15,6 +15,7 @@ from deltalake import DeltaTable
 
 from conftest import DEFINITION, POPULATION, Ticking, make_orders
 from fielded.decisions.chain import link, row_digests, start_of
+from fielded.decisions.routing import Routing
 from fielded.decisions.rows import Stamp, prediction_rows, quarantine_rows
 from fielded.decisions.rules import Rules
 from fielded.decisions.scoring import Scorer
@@ -113,7 +114,7 @@ class Books:
         rng = np.random.default_rng(seed)
         scorer = Scorer(
             model_name="made", model_version="1", artifact_sha256="0" * 64,
-            definition_sha256=books.deployment.sha256, threshold=0.65, band=(0.55, 0.75),
+            definition_sha256=books.deployment.sha256, routing=Routing(threshold=0.65, band=(0.55, 0.75)),
             predict=lambda batch: rng.random(batch.num_rows),
         )  # fmt: skip
         orders = make_orders(count, seed, first=seed * 10_000)

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from fielded.decisions.release import acts
+from fielded.decisions.review import acts as case_acts
 from fielded.definition.deployment import Batch, Decision, Document, Feature, People
+from fielded.definition.monitoring import Clear, Labels, Monitoring, Significance, Trigger, Window
 from fielded.definition.release import (
     BudgetGate,
     CalibrationGate,
@@ -23,12 +25,14 @@ from fielded.definition.release import (
     Release,
     ShiftGate,
 )
+from fielded.definition.review import Carry, Hold, Review
 from fielded.definition.serving import Api, Identity, Oidc, Proxy
 from fielded.definition.site import Site
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 GATES = (EvidenceGate, PerformanceGate, ShiftGate, FairnessGate, CalibrationGate, BudgetGate)
+WATCH = (Monitoring, Trigger, Significance, Window, Labels, Clear)
 MAKE = (ROOT / "Makefile").read_text()
 
 
@@ -62,7 +66,7 @@ def test_every_command_of_the_readme_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     shown = (ROOT / "README.md").read_text()
     steps = re.findall(r"^\d+\. [a-z ]+$", done.stdout, re.MULTILINE)
-    assert len(steps) == 19
+    assert len(steps) == 21
     for step in steps:
         assert step in shown, "the README shows another demo"
     assert "20,000 open orders = 19,906 scored + 94 quarantined" in done.stdout
@@ -115,8 +119,11 @@ def test_the_batch_page_lists_every_column_and_kind_of_event() -> None:
             assert f"`{name}`" in page, name
     kinds = {kind for path in (ROOT / "src").rglob("*.py") for kind in _kinds_recorded(path.read_text())}
     assert kinds >= {"artifact_approved", "definition_recorded", "day_scored"}
+    rooms = "".join(
+        (ROOT / "docs" / name).read_text() for name in ("review.md", "monitoring.md", "release_reviews.md")
+    )
     for kind in kinds:
-        assert f"`{kind}`" in page, kind
+        assert f"`{kind}`" in page + rooms, kind
 
 
 def test_the_release_page_lists_every_field_and_kind_of_event() -> None:
@@ -127,6 +134,19 @@ def test_the_release_page_lists_every_field_and_kind_of_event() -> None:
     kinds = {value for name, value in vars(acts).items() if name.isupper() and isinstance(value, str)}
     assert len(kinds) >= 15
     for kind in kinds:
+        assert f"`{kind}`" in page, kind
+
+
+def test_the_pages_of_review_and_watch_list_every_field_and_kind_of_event() -> None:
+    for name, kinds in (("definition.md", (Review, Hold, Carry)), ("monitoring.md", WATCH)):
+        page = (ROOT / "docs" / name).read_text()
+        for kind in kinds:
+            for field in kind.__dataclass_fields__:
+                assert re.search(rf"`(\w+\.)*{field.rstrip('_')}[`.:]", page), (
+                    f"{kind.__name__}.{field} is not on the page"
+                )
+    page = (ROOT / "docs" / "review.md").read_text()
+    for kind in case_acts.KINDS:
         assert f"`{kind}`" in page, kind
 
 

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 
 from common import apart, measure, peak_mib, say, workplace
+from fielded.decisions.routing import Routing
 from fielded.decisions.rules import feature_schema
 from fielded.decisions.scoring import Scorer
 from fielded.services.drain import drain
@@ -32,7 +33,7 @@ def make_api_rows(place: Any, rows: int) -> None:
     deployment, rng = place.deployment, np.random.default_rng(5)
     scorer = Scorer(
         model_name="bench", model_version="1", artifact_sha256="0" * 64, definition_sha256=deployment.sha256,
-        threshold=0.65, band=(0.55, 0.75), predict=lambda batch: rng.random(batch.num_rows),
+        routing=Routing(threshold=0.65, band=(0.55, 0.75)), predict=lambda batch: rng.random(batch.num_rows),
     )  # fmt: skip
     kinds = {
         name: feature.values if feature.type == "category" else None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from account import Numbers
 
-BEGIN = "<!-- numbers: begin (written by examples/flight_delay/run.py --docs; do not edit) -->"
+BEGIN = "<!-- numbers: begin (written by examples/flight_delay/{} --docs; do not edit) -->"
 END = "<!-- numbers: end -->"
 
 _MEASURES = (
@@ -33,7 +33,7 @@ def markdown(numbers: Numbers) -> str:
             "### Every flight accounted for",
             _account(numbers),
             "### Quarantined",
-            _table(
+            table(
                 ("feature", "expected", "flights"),
                 ([r["field"], r["expected"], r["rows"]] for r in numbers["quarantine"]),
             ),
@@ -45,9 +45,9 @@ def markdown(numbers: Numbers) -> str:
             "### Calibration",
             _calibration(happened["calibration"]),
             "### What was decided, and how often it was late",
-            _table(
+            table(
                 ("decision", "flights", "late"),
-                ([name, part["rows"], _share(part["base_rate"])] for name, part in happened["decisions"].items()),
+                ([name, part["rows"], share(part["base_rate"])] for name, part in happened["decisions"].items()),
             ),
             "### By carrier",
             _measures(happened["slices"]["carrier"]),
@@ -59,18 +59,24 @@ def markdown(numbers: Numbers) -> str:
     )
 
 
-def write_between_markers(file: Path, text: str) -> None:
+def write_between_markers(file: Path, text: str, by: str = "run.py") -> None:
     """Replace what stands between the markers of a document.
+
+    Args:
+        file: the document.
+        text: to stand there.
+        by: the program that writes it, which the first marker names.
 
     Raises:
         ValueError: the document lacks a marker.
     """
     document = file.read_text(encoding="utf-8")
-    before, begin, rest = document.partition(BEGIN)
+    opening = BEGIN.format(by)
+    before, begin, rest = document.partition(opening)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"{file.name}: got no pair of markers, expected {BEGIN} and {END}")
-    file.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+        raise ValueError(f"{file.name}: got no pair of markers, expected {opening} and {END}")
+    file.write_text(f"{before}{opening}\n\n{text}\n\n{END}{after}", encoding="utf-8")
 
 
 def _period(numbers: Numbers) -> str:
@@ -103,12 +109,12 @@ def _account(numbers: Numbers) -> str:
             f"{numbers['replay']['asked']}, {numbers['replay']['exact']}",
         ),
     )
-    return _table((_period(numbers), ""), ([what, value] for what, value in lines))
+    return table((_period(numbers), ""), ([what, value] for what, value in lines))
 
 
 def _measures(parts: dict[str, Numbers]) -> str:
     rows = ([name, *(_value(key, part.get(key)) for key in _MEASURES)] for name, part in parts.items())
-    return _table(("", *_HEADINGS), rows)
+    return table(("", *_HEADINGS), rows)
 
 
 def _calibration(bands: list[Numbers]) -> str:
@@ -116,35 +122,35 @@ def _calibration(bands: list[Numbers]) -> str:
         [
             f"{band['from']:g} to {band['to']:g}",
             band["rows"],
-            _share(band["mean_score"]),
-            _share(band["base_rate"]),
+            share(band["mean_score"]),
+            share(band["base_rate"]),
         ]
         for band in bands
     )
-    return _table(("score", "flights", "mean score", "late"), rows)
+    return table(("score", "flights", "mean score", "late"), rows)
 
 
 def _outcomes(outcomes: dict[str, Numbers]) -> str:
     rows = (
-        [name, part["rows"], _share(part["mean_score"]), _share(part["flag_rate"])]
+        [name, part["rows"], share(part["mean_score"]), share(part["flag_rate"])]
         for name, part in outcomes.items()
     )
-    return _table(("outcome", "flights", "mean score", "flagged"), rows)
+    return table(("outcome", "flights", "mean score", "flagged"), rows)
 
 
 def _value(key: str, value: float | None) -> str:
     if value is None:
         return "n/a"
     if key in _SHARES:
-        return _share(value)
+        return share(value)
     return f"{value:,.0f}" if key == "rows" else f"{value:.4f}"
 
 
-def _share(value: float) -> str:
+def share(value: float) -> str:
     return f"{value:.1%}"
 
 
-def _table(headings: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+def table(headings: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     lines = [list(headings), *([_cell(cell) for cell in row] for row in rows)]
     rule = ["---", *("---:" for _ in lines[0][1:])]
     return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], rule, *lines[1:]))

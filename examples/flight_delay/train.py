@@ -1,4 +1,4 @@
-"""Train on January to August, measure on September, register the version: plain MLflow, nothing of fielded's.
+"""Train on January to August, measure on September, register the version: plain MLflow, and fielded's profile.
 
 The rows are the population's own, asked for day by day, so training and production cannot compute a feature
 in two ways.
@@ -25,7 +25,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
+from fielded.decisions.monitoring.profile import Profile, profile_of
 from fielded.definition import Deployment, Feature, Site, load_deployment, load_site
+from fielded.world.profiles import profile_metadata
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before mlflow is imported
 import mlflow
@@ -35,6 +37,7 @@ from mlflow.models import infer_signature
 HERE = Path(__file__).resolve().parent
 TRAINING = (date(2013, 1, 1), date(2013, 8, 31))
 HELD_OUT = (date(2013, 9, 1), date(2013, 9, 30))
+Days = tuple[date, date]
 SEED = 20130901
 
 # The one type of this pipeline that skops does not trust by itself.
@@ -42,28 +45,31 @@ _TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
 _REQUIREMENTS = ("mlflow", "numpy", "pandas", "scikit-learn", "skops")
 
 
-def train(site: Site) -> str:
+def train(site: Site, training: Days = TRAINING, held_out: Days = HELD_OUT) -> str:
     """Train, log and register one version.
 
     Args:
         site: holds the tables that `load_data.load` wrote.
+        training: first and last day to learn from.
+        held_out: first and last day to measure on.
 
     Returns:
         The registered version's number.
     """
     definition = load_deployment(HERE)
     tables = read_tables(site.root)
-    fit_on = labelled(tables, definition, *TRAINING)
-    held_out = labelled(tables, definition, *HELD_OUT)
+    fit_on = labelled(tables, definition, *training)
+    measured_on = labelled(tables, definition, *held_out)
     names = list(definition.features)
     pipeline = new_pipeline(definition).fit(fit_on[names], fit_on["late"])
 
     # MLflow hints that an integer column cannot hold a missing value: the definition says that these do not.
     warnings.filterwarnings("ignore", message="Hint: Inferred schema contains integer column")
     open_experiment(site, definition.name)
-    with mlflow.start_run(run_name=f"{TRAINING[0]} to {TRAINING[1]}"):
+    with mlflow.start_run(run_name=f"{training[0]} to {training[1]}"):
+        mlflow.log_params(periods(training, held_out))
         log_facts(tables, fit_on, definition)
-        mlflow.log_metrics(held_out_metrics(pipeline, held_out, definition))
+        mlflow.log_metrics(held_out_metrics(pipeline, measured_on, definition))
         example = input_example(fit_on, names)
         logged = mlflow.sklearn.log_model(
             pipeline,
@@ -74,6 +80,7 @@ def train(site: Site) -> str:
             skops_trusted_types=_TRUSTED,
             pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],
             registered_model_name=definition.model.name,
+            metadata=profile_metadata(profile(pipeline, fit_on, definition)),
         )
     return str(logged.registered_model_version)
 
@@ -167,6 +174,24 @@ def open_experiment(site: Site, name: str) -> None:
     mlflow.set_experiment(name)
 
 
+def profile(pipeline: Pipeline, fit_on: pd.DataFrame, definition: Deployment) -> Profile:
+    """What the watch compares later rows with: counts of the training rows, and of their scores.
+
+    Scores of held-out rows would be more like those to come, but September is the first month to be watched: it
+    cannot be what it is compared with. These trees are few and small, and score both much alike.
+    """
+    rows = fit_on[list(definition.features)]
+    scores = pipeline.predict_proba(rows)[:, 1]
+    shown = pa.Table.from_pandas(rows, preserve_index=False)
+    return profile_of(definition.features, definition.slices, shown, scores)
+
+
+def periods(training: Days, held_out: Days) -> dict[str, str]:
+    """The days of training and of measuring, as parameters of the run."""
+    names = ("training_from", "training_to", "held_out_from", "held_out_to")
+    return {name: day.isoformat() for name, day in zip(names, (*training, *held_out), strict=True)}
+
+
 def log_facts(tables: dict[str, DeltaTable], fit_on: pd.DataFrame, definition: Deployment) -> None:
     """What the version was trained on."""
     flights = tables[FLIGHTS]
@@ -175,14 +200,10 @@ def log_facts(tables: dict[str, DeltaTable], fit_on: pd.DataFrame, definition: D
             "training_table": FLIGHTS,
             "training_table_version": flights.version(),
             "training_rows": len(fit_on),
-            "training_from": TRAINING[0].isoformat(),
-            "training_to": TRAINING[1].isoformat(),
             "registry_table": PLANES,
             "registry_table_version": tables[PLANES].version(),
             "label_table": ARRIVALS,
             "label_table_version": tables[ARRIVALS].version(),
-            "held_out_from": HELD_OUT[0].isoformat(),
-            "held_out_to": HELD_OUT[1].isoformat(),
             "threshold": definition.decision.threshold,
             "seed": SEED,
         }

@@ -36,7 +36,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 from threadpoolctl import threadpool_limits
 
+from fielded.decisions.monitoring.profile import profile_of
 from fielded.definition import Deployment, Site, load_deployment, load_site
+from fielded.world.profiles import profile_metadata
 from fielded.world.provenance import content_of, log_training_data
 
 HERE = Path(__file__).resolve().parent
@@ -135,7 +137,11 @@ def register(site: Site, deployment: Deployment, pipeline: Pipeline, material: M
             client, run.info.run_id, content_of([learned_from]), tables=material.tables, period=material.period
         )
         mlflow.log_params(dict(material.parameters))
-        mlflow.log_metrics(metrics(deployment, material.held_out, pipeline.predict_proba(held_out)[:, 1]))
+        scores = pipeline.predict_proba(held_out)[:, 1]
+        mlflow.log_metrics(metrics(deployment, material.held_out, scores))
+        # What training looked like, in counts: rows unlike it go to a person, and drift is measured from it. The
+        # scores are those of held-out rows, as honest as those that will come.
+        profile = profile_of(deployment.features, deployment.slices, _table(training), scores, _table(held_out))
         logged = mlflow.sklearn.log_model(
             pipeline,
             name="model",
@@ -145,6 +151,7 @@ def register(site: Site, deployment: Deployment, pipeline: Pipeline, material: M
             pyfunc_predict_fn="predict_proba",
             skops_trusted_types=TRUSTED_TYPES,
             pip_requirements=[f"{package}=={version(package)}" for package in REQUIREMENTS],
+            metadata=profile_metadata(profile),
         )
     return str(logged.registered_model_version)
 
@@ -268,6 +275,10 @@ def example_rows(features: pd.DataFrame) -> pd.DataFrame:
     """Rows that travel with the model: some without an age, most with one."""
     unknown = features[features["ship_age_years"].isna()].head(3)
     return pd.concat([unknown, features.dropna().head(EXAMPLE_ROWS - len(unknown))], ignore_index=True)
+
+
+def _table(frame: pd.DataFrame) -> pa.Table:
+    return pa.Table.from_pandas(frame, preserve_index=False)
 
 
 def _uri(site: Site, table: str) -> str:

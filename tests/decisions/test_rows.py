@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from conftest import DEFINITION, POPULATION
 from fielded.decisions.columns import gold_subject_type
+from fielded.decisions.routing import Routing
 from fielded.decisions.rows import (
     JOURNALED,
     PARTITION,
@@ -37,8 +38,7 @@ SCORER = Scorer(
     model_version="3",
     artifact_sha256="a" * 64,
     definition_sha256="d" * 64,
-    threshold=0.65,
-    band=(0.55, 0.75),
+    routing=Routing(threshold=0.65, band=(0.55, 0.75)),
     predict=lambda batch: np.array(SCORES[: batch.num_rows]),
 )
 BATCH = Stamp(run_id="run", channel="batch", requested_by="os:tester", client_address=None, scored_at=MOMENT)
@@ -105,10 +105,11 @@ def test_a_prediction_row_says_where_its_score_came_from(deployment: Deployment,
     first = {"hours": 1.5, "age": None, "earlier": 0, "month": 1, "kind": "hull"}
     second = {"hours": 2.5, "age": 20.0, "earlier": 1, "month": 12, "kind": "radar"}
     third = {"hours": 3.5, "age": 30.0, "earlier": 2, "month": 6, "kind": "valve"}
+    clear, band = {"routed_by": None, "review_propensity": 0.0}, {"routed_by": "band", "review_propensity": 1.0}
     assert rows == [
-        {"subject": "a", "features": first, "score": 0.1, "flag": False, "decision": "clear", **shared},
-        {"subject": "b", "features": second, "score": 0.6, "flag": False, "decision": "review", **shared},
-        {"subject": "c", "features": third, "score": 0.9, "flag": True, "decision": "flagged", **shared},
+        {"subject": "a", "features": first, "score": 0.1, "flag": False, "decision": "clear", **clear, **shared},
+        {"subject": "b", "features": second, "score": 0.6, "flag": False, "decision": "review", **band, **shared},
+        {"subject": "c", "features": third, "score": 0.9, "flag": True, "decision": "flagged", **clear, **shared},
     ]
 
 

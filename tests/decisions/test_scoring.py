@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fielded.decisions.scoring import DECISIONS, PREDICTION, Scorer, check_probabilities, decide
+from fielded.decisions.routing import Routing
+from fielded.decisions.scoring import PREDICTION, Scorer, check_probabilities
 from fielded.words.errors import Refused
 
 PROBABILITIES = st.floats(0, 1)
@@ -21,14 +22,20 @@ def scorer(predict: Callable[[pa.RecordBatch], np.ndarray], *, band: tuple[float
         model_version="3",
         artifact_sha256="a" * 64,
         definition_sha256="d" * 64,
-        threshold=0.65,
-        band=band,
+        routing=Routing(threshold=0.65, band=band),
         predict=predict,
     )
 
 
 def features(rows: int) -> pa.RecordBatch:
     return pa.record_batch({"hours": np.arange(rows, dtype=float)})
+
+
+def row(score: float, flag: bool, decision: str) -> dict[str, object]:
+    """A row that nothing but the band can send to a person."""
+    band = decision == "review"
+    routed = {"routed_by": "band" if band else None, "review_propensity": 1.0 if band else 0.0}
+    return {"score": score, "flag": flag, "decision": decision, **routed}
 
 
 def decided(score: float, threshold: float, band: tuple[float, float]) -> str:
@@ -45,14 +52,6 @@ def settings_and_scores(draw: st.DrawFn) -> tuple[float, tuple[float, float], li
     return threshold, (low, high), draw(st.lists(PROBABILITIES | near, max_size=20))
 
 
-@given(settings_and_scores())
-def test_each_score_is_decided_as_the_oracle_does(made: tuple[float, tuple[float, float], list[float]]) -> None:
-    threshold, band, scores = made
-    found = decide(np.array(scores), threshold, band)
-    assert found.dtype == np.int8
-    assert [DECISIONS[index] for index in found] == [decided(score, threshold, band) for score in scores]
-
-
 @settings(deadline=None)
 @given(settings_and_scores())
 def test_a_batch_scored(made: tuple[float, tuple[float, float], list[float]]) -> None:
@@ -62,17 +61,16 @@ def test_a_batch_scored(made: tuple[float, tuple[float, float], list[float]]) ->
         model_version="1",
         artifact_sha256="",
         definition_sha256="",
-        threshold=threshold,
-        band=band,
+        routing=Routing(threshold=threshold, band=band),
         predict=lambda batch: np.array(scores)[batch.column(0).to_numpy().astype(int)],
     )
     found = made_scorer.score(features(len(scores)))
     found.validate(full=True)
     assert found.schema == PREDICTION
     assert found.to_pylist() == [
-        {"score": score, "flag": score >= threshold, "decision": decided(score, threshold, band)}
-        for score in scores
+        row(score, score >= threshold, decided(score, threshold, band)) for score in scores
     ]
+    assert (made_scorer.threshold, made_scorer.band) == (threshold, band)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +88,7 @@ def test_a_batch_scored(made: tuple[float, tuple[float, float], list[float]]) ->
 )
 def test_the_edges_belong_to_the_band(score: float, flag: bool, decision: str) -> None:
     found = scorer(lambda _: np.array([score])).score(features(1)).to_pylist()
-    assert found == [{"score": score, "flag": flag, "decision": decision}]
+    assert found == [row(score, flag, decision)]
 
 
 def test_a_model_is_not_asked_about_nothing() -> None:

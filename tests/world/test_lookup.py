@@ -13,6 +13,7 @@ from deltalake.transaction import AddAction
 from conftest import NOWHERE
 from fielded.decisions.rows import PARTITION, TIMESTAMP
 from fielded.definition import Site
+from fielded.words.errors import Unreachable
 from fielded.world.data_files import DataFiles
 from fielded.world.lookup import find_rows
 from fielded.world.tables import DeltaTables
@@ -135,5 +136,5 @@ def test_only_files_that_may_hold_the_subject_are_opened(ledger: DeltaTable) -> 
         if not uri.endswith("00001.parquet"):  # rows 100 to 199
             Path(uri).unlink()
     assert len(find_rows(ledger, "subject", "WO-0150")) == 3
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(Unreachable, match="FileNotFoundError"):
         find_rows(ledger, "subject", "WO-0001")

@@ -1,14 +1,16 @@
-"""Labels that arrive later: what a file of them must be like.
+"""Labels that arrive later: what a file or table of them must be like, looked at a batch at a time.
 
 1. subject, label and time are there in every row;
 2. a label is yes or no: a boolean, or 0 and 1;
 3. a time has a zone, and is not after the file is loaded: nobody knows what will have come true;
-4. about one subject at one time a file says one thing.
+4. about one subject at one time it says one thing.
 
-A file with a row that breaks a rule is refused whole: whoever made it made the other rows too.
+One with a row that breaks a rule is refused whole: whoever made it made the other rows too. Rule 4 is asked of
+all rows together, by whoever holds them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
@@ -25,41 +27,101 @@ OUTCOME = pa.schema([("subject", pa.string()), ("label", pa.bool_()), ("known_at
 _TEXT_LABELS = {"0": False, "1": True, "false": False, "true": True}
 
 
-def checked_outcomes(rows: pa.Table, subject: str, now: datetime) -> pa.Table:
-    """The rows of a file, as the ledger takes them.
+@dataclass(slots=True)
+class _Broken:
+    """A rule that rows break: how many, and the first of them, from 1."""
+
+    expected: str
+    rows: int
+    first: int
+
+
+class OutcomeRules:
+    """Rules 1 to 3, applied to any number of batches.
 
     Args:
-        rows: columns `subject` (or the definition's name of it), `label` and `known_at`; others are left out.
+        columns: of the file or table.
         subject: the definition's name of the subject.
         now: UTC.
+        where: what is read, as findings name it.
 
-    Returns:
-        Table of schema `OUTCOME`.
+    Attributes:
+        columns: name in the ledger -> column that it is read from.
+        rows: looked at.
 
     Raises:
-        Refused: a column is missing or there twice, or a row breaks a rule; with all findings.
+        Refused: a column is missing or there twice.
     """
-    named = {"subject": subject if subject in rows.column_names else "subject"}
-    columns = {name: named.get(name, name) for name in OUTCOME.names}
-    missing = [column for column in columns.values() if column not in rows.column_names]
-    if missing:
-        expected = f"`{subject}` or `subject`, `label` and `known_at`"
-        raise _refused([Finding("file", name, "no such column", expected) for name in missing])
-    twice = [column for column in columns.values() if rows.column_names.count(column) > 1]
-    if twice:
-        raise _refused([Finding("file", name, "several columns of that name", "one") for name in twice])
-    findings: list[Finding] = []
-    made = [
-        _converted(rows.column(column).combine_chunks(), column, kind, findings)
-        for column, kind in zip(columns.values(), OUTCOME.types, strict=True)
-    ]
-    if findings:
-        raise _refused(findings)
-    table = pa.Table.from_arrays(made, schema=OUTCOME)
-    findings += _broken(table, columns, now)
-    if findings:
-        raise _refused(findings)
-    return table
+
+    def __init__(self, columns: Sequence[str], subject: str, now: datetime, where: str = "file") -> None:
+        named = {"subject": subject if subject in columns else "subject"}
+        self.columns = {name: named.get(name, name) for name in OUTCOME.names}
+        self.rows = 0
+        self._now, self._where = pa.scalar(now, TIMESTAMP), where
+        self._unreadable: dict[str, Finding] = {}
+        self._broken: dict[tuple[str, str], _Broken] = {}
+        missing = [column for column in self.columns.values() if column not in columns]
+        if missing:
+            expected = f"`{subject}` or `subject`, `label` and `known_at`"
+            raise refused(Finding(where, name, "no such column", expected) for name in missing)
+        twice = [column for column in self.columns.values() if list(columns).count(column) > 1]
+        if twice:
+            raise refused(Finding(where, name, "several columns of that name", "one") for name in twice)
+
+    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """A batch as the ledger takes it, of schema `OUTCOME`; its rows count only if there are no `findings`.
+
+        Args:
+            batch: has `columns`; others are left out.
+        """
+        made = [
+            self._converted(batch.column(column), column, kind)
+            for column, kind in zip(self.columns.values(), OUTCOME.types, strict=True)
+        ]
+        taken = pa.RecordBatch.from_arrays(made, schema=OUTCOME)
+        for column, got, expected, mask in _asked(taken, self.columns, self._now):
+            self._count(column, got, expected, mask)
+        self.rows += batch.num_rows
+        return taken
+
+    def findings(self) -> list[Finding]:
+        """What the batches broke, at most one of a kind."""
+        if self._unreadable:  # nulls stand in for such values, and would be told of again
+            return list(self._unreadable.values())
+        return [
+            Finding(self._where, column, f"{got} in {one.rows} rows, first in row {one.first}", one.expected)
+            for (column, got), one in self._broken.items()
+        ]
+
+    def contradiction(self, times: int) -> Finding:
+        """Rule 4: how often a subject has both labels at one time."""
+        got = f"{times} times both labels for one subject at one time"
+        return Finding(self._where, "label", got, "one label for a subject at a time")
+
+    def _converted(self, column: pa.Array, name: str, kind: pa.DataType) -> pa.Array:
+        """A column as the ledger's type; what cannot be is a finding, and nulls stand in for it."""
+        try:
+            if pa.types.is_boolean(kind):
+                return labels_of(column)
+            return _moments(column) if kind == TIMESTAMP else column.cast(kind)
+        except (ValueError, pa.ArrowException) as error:
+            # Arrow's own message has the value in it.
+            got = str(error) if not isinstance(error, pa.ArrowException) else f"some {column.type} that is none"
+            self._unreadable.setdefault(name, Finding(self._where, name, got, _EXPECTED[str(kind)]))
+            return pa.nulls(len(column), kind)
+
+    def _count(self, column: str, got: str, expected: str, mask: pa.Array) -> None:
+        places = np.flatnonzero(pc.fill_null(mask, False).to_numpy(zero_copy_only=False))
+        if not len(places):
+            return
+        first = self.rows + int(places[0]) + 1
+        held = self._broken.setdefault((column, got), _Broken(expected, 0, first))
+        held.rows += len(places)
+
+
+def refused(findings: Iterable[Finding]) -> Refused:
+    """What is raised where rows break rules."""
+    return Refused("outcomes: nothing was loaded", findings)
 
 
 def labels_of(column: pa.Array) -> pa.Array:
@@ -84,19 +146,6 @@ def labels_of(column: pa.Array) -> pa.Array:
     raise ValueError(f"values of type {kind}")
 
 
-def _converted(column: pa.Array, name: str, kind: pa.DataType, findings: list[Finding]) -> pa.Array:
-    """A column as the ledger's type; what cannot be is a finding, and nulls stand in for it."""
-    try:
-        if pa.types.is_boolean(kind):
-            return labels_of(column)
-        return _moments(column) if kind == TIMESTAMP else column.cast(kind)
-    except (ValueError, pa.ArrowException) as error:
-        # Arrow's own message has the value in it.
-        got = str(error) if not isinstance(error, pa.ArrowException) else f"some {column.type} that is none"
-        findings.append(Finding("file", name, got, _EXPECTED[str(kind)]))
-        return pa.nulls(len(column), kind)
-
-
 def _moments(column: pa.Array) -> pa.Array:
     """Times, UTC; what is finer than a microsecond is cut off."""
     kind = column.type
@@ -115,34 +164,14 @@ _EXPECTED = {
 }
 
 
-def _broken(table: pa.Table, columns: dict[str, str], now: datetime) -> Iterator[Finding]:
-    """Rules 1, 3 and 4. Rows are numbered from 1, without a header."""
+def _asked(
+    rows: pa.RecordBatch, columns: dict[str, str], now: pa.Scalar
+) -> Iterator[tuple[str, str, str, pa.Array]]:
+    """Rules 1 and 3: column, got, expected, and which rows break them."""
     for name, column in columns.items():
-        empty = pc.is_null(table.column(name))
+        empty = pc.is_null(rows.column(name))
         if name == "subject":
-            empty = pc.fill_null(pc.equal(table.column(name), ""), True)
-        yield from _rows(column, empty, "no value", "one in every row")
-    late = pc.greater(table.column("known_at"), pa.scalar(now, TIMESTAMP))
-    yield from _rows(columns["known_at"], late, "a time to come", "when it became known")
-    keys = table.select(["subject", "known_at"]).append_column("row", pa.array(np.arange(table.num_rows)))
-    ordered = table.take(pc.sort_indices(keys, [(name, "ascending") for name in keys.column_names]))
-    if table.num_rows > 1:
-        before, after = ordered.slice(0, table.num_rows - 1), ordered.slice(1)
-        same = pc.and_(
-            pc.equal(before.column("subject"), after.column("subject")),
-            pc.equal(before.column("known_at"), after.column("known_at")),
-        )
-        twice = pc.sum(pc.and_kleene(same, pc.not_equal(before.column("label"), after.column("label")))).as_py()
-        if twice:
-            expected = "one label for a subject at a time"
-            yield Finding("file", "label", f"{twice} times both labels for one subject at one time", expected)
-
-
-def _rows(column: str, mask: pa.ChunkedArray, got: str, expected: str) -> Iterator[Finding]:
-    places = np.flatnonzero(pc.fill_null(mask, False).to_numpy())
-    if len(places):
-        yield Finding("file", column, f"{got} in {len(places)} rows, first in row {places[0] + 1}", expected)
-
-
-def _refused(findings: list[Finding]) -> Refused:
-    return Refused("outcomes: nothing was loaded", findings)
+            empty = pc.fill_null(pc.equal(rows.column(name), ""), True)
+        yield column, "no value", "one in every row", empty
+    late = pc.greater(rows.column("known_at"), now)
+    yield columns["known_at"], "a time to come", "when it became known", late

@@ -29,6 +29,17 @@ PARTITION = "scored_date"
 # them (`decisions.chain`). Null in rows of a batch run.
 JOURNALED = pa.schema([("journal", pa.string()), ("journal_sequence", pa.int64()), ("chain", pa.string())])
 
+# Of the gold table's rows: what holds after people decided (`decisions.review.finals`). A table from before there
+# were these columns has nulls in its older days.
+FINAL = pa.schema(
+    [
+        ("final_decision", pa.string()),
+        ("decided_by", pa.string()),
+        ("decided_at", TIMESTAMP),
+        ("review_reason", pa.string()),
+    ]
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamp:
@@ -50,7 +61,11 @@ class Stamp:
 
 
 def predictions_schema(features: Mapping[str, Feature]) -> pa.Schema:
-    """Schema of the `predictions` table; `features` is a struct typed by the definition."""
+    """Schema of the `predictions` table; `features` is a struct typed by the definition.
+
+    `routed_by` and `review_propensity` are null in rows from before there were these columns; see
+    `decisions.routing`.
+    """
     return pa.schema(
         [
             ("request_id", pa.string()),
@@ -61,6 +76,8 @@ def predictions_schema(features: Mapping[str, Feature]) -> pa.Schema:
             ("score", pa.float64()),
             ("flag", pa.bool_()),
             ("decision", pa.string()),
+            ("routed_by", pa.string()),
+            ("review_propensity", pa.float64()),
             ("threshold", pa.float64()),
             ("band_low", pa.float64()),
             ("band_high", pa.float64()),
@@ -98,6 +115,7 @@ def scores_schema(deployment: Deployment, subject_type: pa.DataType) -> pa.Schem
             ("request_id", pa.string()),
             ("run_id", pa.string()),
             ("scored_at", TIMESTAMP),
+            *FINAL,
             (PARTITION, pa.date32()),
         ]
     )
@@ -105,10 +123,11 @@ def scores_schema(deployment: Deployment, subject_type: pa.DataType) -> pa.Schem
 
 def prediction_rows(parted: Sorted, scorer: Scorer, stamp: Stamp, random_bytes: RandomBytes) -> pa.RecordBatch:
     """Score the accepted rows of a batch and make their ledger rows (all columns but the partition)."""
-    scored = scorer.score(parted.features)
-    count = scored.num_rows
+    count = parted.features.num_rows
+    request_ids = uuid7_array(count, int(stamp.scored_at.timestamp() * 1000), random_bytes)
+    scored = scorer.score(parted.features, request_ids)
     columns = {
-        "request_id": uuid7_array(count, int(stamp.scored_at.timestamp() * 1000), random_bytes),
+        "request_id": request_ids,
         "run_id": _same(stamp.run_id, count),
         "channel": _same(stamp.channel, count),
         "subject": parted.subjects,
@@ -116,6 +135,8 @@ def prediction_rows(parted: Sorted, scorer: Scorer, stamp: Stamp, random_bytes: 
         "score": scored.column("score"),
         "flag": scored.column("flag"),
         "decision": scored.column("decision"),
+        "routed_by": scored.column("routed_by"),
+        "review_propensity": scored.column("review_propensity"),
         "threshold": _number(scorer.threshold, count),
         "band_low": _number(scorer.band[0], count),
         "band_high": _number(scorer.band[1], count),
@@ -180,24 +201,28 @@ class LiveRows:
     def made(
         self, asked: "Asked", scored: pa.RecordBatch, scored_at: datetime, first: int, random_bytes: RandomBytes
     ) -> pa.RecordBatch:
-        """The rows of what this scorer made of `asked`. See `of`.
+        """The rows of what this scorer made of `asked`, with their audits drawn. See `of`.
 
         Args:
             asked: one entry per row.
-            scored: as `Scorer.score` gave it.
+            scored: as `Scorer.score` gave it without request ids, which are made here. Rows of it may be another
+                version's: the audit share is the definition's.
             scored_at: UTC.
             first: number in the journal of the first row.
             random_bytes: source of randomness.
         """
         count = asked.features.num_rows
         shared = {name: pa.repeat(value, count) for name, value in self._shared.items()}
+        request_ids = uuid7_array(count, int(scored_at.timestamp() * 1000), random_bytes)
         columns = {
-            "request_id": uuid7_array(count, int(scored_at.timestamp() * 1000), random_bytes),
+            "request_id": request_ids,
             "subject": pa.array(asked.subjects, pa.string()),
             "features": asked.features.to_struct_array(),
             "score": scored.column("score"),
             "flag": scored.column("flag"),
             "decision": scored.column("decision").dictionary_decode(),
+            "routed_by": self.scorer.routing.audited(scored.column("routed_by"), request_ids),
+            "review_propensity": scored.column("review_propensity"),
             "requested_by": pa.array(asked.requested_by, pa.string()),
             "client_address": pa.array(asked.client_addresses, pa.string()),
             "scored_at": pa.repeat(pa.scalar(scored_at, TIMESTAMP), count),
@@ -255,8 +280,20 @@ def quarantine_rows(parted: Sorted, stamp: Stamp) -> pa.RecordBatch:
     )
 
 
-def gold_rows(ledger: pa.RecordBatch, deployment: Deployment, subject_type: pa.DataType) -> pa.RecordBatch:
-    """Gold rows of ledger rows: the gold table is a view of the ledger."""
+def gold_rows(
+    ledger: pa.RecordBatch,
+    deployment: Deployment,
+    subject_type: pa.DataType,
+    finals: pa.RecordBatch | None = None,
+) -> pa.RecordBatch:
+    """Gold rows of ledger rows: the gold table is a view of the ledger.
+
+    Args:
+        ledger: has the columns `GOLD_SOURCE`.
+        deployment: for the names of columns.
+        subject_type: type of the subject in the gold table.
+        finals: what people decided, of schema `FINAL`, a row for each; None where nobody decided anything.
+    """
     names = {
         "subject": deployment.subject,
         "score": deployment.decision.score,
@@ -266,7 +303,14 @@ def gold_rows(ledger: pa.RecordBatch, deployment: Deployment, subject_type: pa.D
         ledger.column(name).cast(subject_type) if name == "subject" else ledger.column(name)
         for name in GOLD_SOURCE
     ]
-    return pa.RecordBatch.from_arrays(columns, names=[names.get(name, name) for name in GOLD_SOURCE])
+    if finals is None:
+        nothing = [pa.nulls(ledger.num_rows, field.type) for field in FINAL]
+        finals = pa.RecordBatch.from_arrays(
+            [ledger.column("decision").cast(pa.string()), *nothing[1:]], schema=FINAL
+        )
+    return pa.RecordBatch.from_arrays(
+        [*columns, *finals.columns], names=[*(names.get(name, name) for name in GOLD_SOURCE), *FINAL.names]
+    )
 
 
 GOLD_SOURCE = (

@@ -1,7 +1,8 @@
 """The one scorer: an Arrow batch of features in, an Arrow batch of predictions out.
 
 Batch, API and Foundry call `Scorer.score`. It holds everything that a prediction row says about where the
-score came from, and asks its `predict` for nothing but probabilities.
+score came from, and asks its `predict` for nothing but probabilities. Which of them a person looks at is decided
+here too (`decisions.routing`), so no channel can forget to ask.
 """
 
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from fielded.decisions.routing import Routing
 from fielded.words.errors import FieldedError, Refused
 
 Predict = Callable[[pa.RecordBatch], np.ndarray]
@@ -21,6 +23,8 @@ PREDICTION = pa.schema(
         ("score", pa.float64()),
         ("flag", pa.bool_()),
         ("decision", pa.dictionary(pa.int8(), pa.string())),
+        ("routed_by", pa.string()),
+        ("review_propensity", pa.float64()),
     ]
 )
 
@@ -34,8 +38,7 @@ class Scorer:
         model_version: concrete version that the alias resolved to.
         artifact_sha256: digest of the model's files, as approved.
         definition_sha256: digest of the definition.
-        threshold: a score at or above it is flagged.
-        band: (low, high), both inclusive: a score in it goes to a person.
+        routing: threshold and band, and what else sends a score to a person.
         predict: probabilities of the positive class, float64, one per row.
         background: rows of features that an explanation of a score compares with; None where none are kept.
     """
@@ -44,16 +47,27 @@ class Scorer:
     model_version: str
     artifact_sha256: str
     definition_sha256: str
-    threshold: float
-    band: tuple[float, float]
+    routing: Routing
     predict: Predict
     background: pa.RecordBatch | None = None
 
-    def score(self, features: pa.RecordBatch) -> pa.RecordBatch:
+    @property
+    def threshold(self) -> float:
+        """A score at or above it is flagged."""
+        return self.routing.threshold
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """(low, high), both inclusive: a score in it goes to a person."""
+        return self.routing.band
+
+    def score(self, features: pa.RecordBatch, request_ids: pa.Array | None = None) -> pa.RecordBatch:
         """Score each row.
 
         Args:
             features: columns in the definition's order and types, as `decisions.rules` gives them.
+            request_ids: UUID texts that the rows will have, one per row. Audits are drawn by them; where they are
+                made later, `Routing.audited` draws then.
 
         Returns:
             Batch of schema `PREDICTION`, one row per row of `features`, in the same order.
@@ -62,12 +76,14 @@ class Scorer:
             Refused: the model gave something that is not one probability per row.
         """
         scores = self._scores(features) if features.num_rows else np.empty(0)
-        flags = scores >= self.threshold
+        routed = self.routing.route(scores, features, request_ids)
         return pa.RecordBatch.from_arrays(
             [
                 pa.array(scores, pa.float64()),
-                pa.array(flags, pa.bool_()),
-                pa.DictionaryArray.from_arrays(pa.array(decide(scores, self.threshold, self.band)), DECISIONS),
+                pa.array(scores >= self.threshold, pa.bool_()),
+                pa.DictionaryArray.from_arrays(pa.array(routed.decisions), DECISIONS),
+                routed.routed_by,
+                pa.array(routed.propensity),
             ],
             schema=PREDICTION,
         )
@@ -83,13 +99,6 @@ class Scorer:
                 "expected a probability per row. Give the definition's rules what the model cannot take"
             ) from error
         return check_probabilities(output, features.num_rows)
-
-
-def decide(scores: np.ndarray, threshold: float, band: tuple[float, float]) -> np.ndarray:
-    """Index into `DECISIONS` for each score, int8. The band stands above the threshold."""
-    low, high = band
-    in_band = (scores >= low) & (scores <= high)
-    return np.where(in_band, 2, scores >= threshold).astype(np.int8)
 
 
 def check_probabilities(scores: np.ndarray, rows: int) -> np.ndarray:

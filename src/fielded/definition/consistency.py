@@ -22,6 +22,7 @@ from fielded.definition.monitoring import metric_problems
 
 GOLD_COLUMNS = (
     "decision", "threshold", "model_name", "model_version", "request_id", "run_id", "scored_at", "scored_date",
+    "final_decision", "decided_by", "decided_at", "review_reason",
 )  # fmt: skip
 
 Problem = tuple[tuple[str, ...], str, str]  # path, got, expected

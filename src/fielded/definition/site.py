@@ -19,6 +19,7 @@ from ruamel.yaml.comments import CommentedMap
 
 from fielded.definition.reading import findings_of, line_of, plain, read_yaml, show
 from fielded.definition.serving import Api, Identity, Role
+from fielded.definition.watching import Notify, Watching
 from fielded.words.errors import DefinitionError, Finding
 
 FILE = "site.yaml"
@@ -56,6 +57,8 @@ class Site:
         api: how it is served.
         roles: identity of the command line (`os:NAME`) -> its roles. Where none is named, everybody has all of
             them in a development site, and nobody has any in a production site.
+        notify: whom an alarm of the watch reaches.
+        monitoring: what the watch reads besides the ledger.
     """
 
     root: str
@@ -78,12 +81,14 @@ class Site:
     roles: Annotated[
         Mapping[Annotated[str, Field(min_length=1)], tuple[Role, ...]], AfterValidator(_frozen_roles)
     ] = Field(default_factory=lambda: _frozen_roles({}))
+    notify: Notify = Field(default_factory=Notify)
+    monitoring: Watching = Field(default_factory=Watching)
 
 
 _SITE = TypeAdapter(Site)
 
 _ONLY_IN_THE_FILE = frozenset(
-    {"identity", "api", "trusted_keys", "roles"}  # they have parts; a variable is one text
+    {"identity", "api", "trusted_keys", "roles", "notify", "monitoring"}  # they have parts; a variable is one text
 )
 _OF_A_SERVICE = re.compile(r"_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_(TCP|UDP|SCTP)\w*)$")
 _REFERENCE = re.compile(r"\benv:([A-Za-z_][A-Za-z0-9_]*)")
@@ -92,6 +97,7 @@ _PATHS = (
     ("root",), ("artifact_root",), ("cache",), ("checkpoints",), ("journal_url",), ("signing_key",),
     ("trusted_keys",), ("identity", "oidc", "jwks"), ("identity", "proxy", "secret"),
     ("identity", "development_token"), ("api", "tls_certificate"), ("api", "tls_key"),
+    ("notify", "webhook", "secret"), ("notify", "mail", "password"), ("monitoring", "token"),
 )  # fmt: skip
 
 Problem = tuple[tuple[str, ...], str, str, str]  # path of the field, got, expected, next step

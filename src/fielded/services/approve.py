@@ -38,7 +38,8 @@ def approve(workplace: Workplace, version: str) -> Approval:
         Refused: the version does not fit the definition.
     """
     # These bring MLflow and scikit-learn; who only asks what is approved does without.
-    from fielded.world.model_files import check_fits, look_before_loading  # noqa: PLC0415
+    from fielded.world.fitting import check_fits  # noqa: PLC0415
+    from fielded.world.model_files import look_before_loading  # noqa: PLC0415
     from fielded.world.models import load_model  # noqa: PLC0415
 
     deployment = workplace.deployment

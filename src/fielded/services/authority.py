@@ -1,6 +1,7 @@
 """Who may do what at the command line: roles of identities, by the site (AC-3, AC-6)."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from fielded.definition.serving import ROLES, Role
 from fielded.definition.site import Site
@@ -18,6 +19,24 @@ def roles_of(site: Site, identity: str) -> tuple[str, ...]:
 def without_release(site: Site, people: Iterable[str]) -> frozenset[str]:
     """Those of `people` who have not the role `release` now, whatever they had when they acted."""
     return frozenset(person for person in people if "release" not in roles_of(site, person))
+
+
+def acting_as(workplace: Workplace, identity: str, roles: Iterable[Role]) -> Workplace:
+    """The workplace of somebody whom the API has let in.
+
+    For this one call the site's roles have those that came with the credentials beside what they had: the identity
+    provider grants as much as site.yaml does. Roles of others are as the site has them.
+
+    Args:
+        workplace: of the service.
+        identity: authenticated, such as `oidc:ada`.
+        roles: that the credentials gave.
+    """
+    site = workplace.site
+    if site.roles or site.environment == "production":  # else everybody has all, whom a request names too
+        own = {*site.roles.get(identity, ()), *roles}
+        site = replace(site, roles={**site.roles, identity: tuple(sorted(own))})
+    return replace(workplace, user=identity, site=site)
 
 
 def require_role(workplace: Workplace, role: Role) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from fielded.decisions.columns import column_findings
 from fielded.services.approve import approved_digest
 from fielded.words.errors import DefinitionError, FieldedError, Finding, NotApproved
 from fielded.world.engines import load_population
-from fielded.world.model_files import describe, signature_findings
+from fielded.world.fitting import fit_findings
 from fielded.world.models import load_model
 from fielded.world.workplace import Workplace
 
@@ -64,7 +64,7 @@ def _model(workplace: Workplace) -> Check:
     deployment = workplace.deployment
     model = workplace.registry.resolve(deployment.model.name, deployment.model.alias)
     folder, sha256 = workplace.artifacts.take(model)
-    findings = signature_findings(describe(folder), deployment)
+    findings = fit_findings(folder, deployment)
     try:
         approved = approved_digest(workplace.ledger, model)
     except NotApproved:

@@ -17,6 +17,7 @@ from fielded.definition import Site, load_deployment, load_site
 from fielded.definition.site import FILE
 from fielded.services.audit import Books, find_subject
 from fielded.services.demo_release import Step, release_steps
+from fielded.services.demo_watch import review_step, watch_step
 from fielded.services.drain import drain
 from fielded.services.prepare_scorer import Scorers
 from fielded.services.release.adopt import adopt
@@ -127,9 +128,12 @@ def run_demo(open_at: Callable[[Path, Site], Workplace], folder: Path) -> Iterat
 
     yield Step("score once more", _told(score_day(workplace, scorers, AS_OF)))
 
+    yield watch_step(workplace, AS_OF, folder / f"monitor-{AS_OF}")
+
     yield Step("score live", _score_live(workplace, subject, row["features"]))
     drained = drain(workplace)
     yield Step("drain", f"{drained.rows} row from the journal to the ledger, sealed")
+    yield review_step(workplace)
     yield Step("verify", _verified(workplace))
 
 

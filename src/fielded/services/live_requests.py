@@ -73,6 +73,7 @@ class LiveAnswer:
         scores: probabilities.
         flags: score at or above the threshold.
         decisions: `flagged`, `clear` or `review`.
+        routed_by: what has a person look at the row (`decisions.routing`); None where nothing has.
         model_name: registered name.
         models: of each row, the version that scored it; one for all rows unless a canary is on trial.
         scored_at: UTC.
@@ -86,6 +87,7 @@ class LiveAnswer:
     scores: Sequence[float]
     flags: Sequence[bool]
     decisions: Sequence[str]
+    routed_by: Sequence[str | None]
     model_name: str
     models: Sequence[Model]
     scored_at: datetime

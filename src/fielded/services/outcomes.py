@@ -1,41 +1,60 @@
-"""Load a file of outcomes: what came true. Labels are what performance is measured on (MEASURE 2.3)."""
+"""Load outcomes: what came true. Labels are what performance is measured on (MEASURE 2.3).
 
-import hashlib
-from dataclasses import dataclass
+All rows of a source get in or none, once; those too that nothing was scored of, that correct others or come late:
+they are counted, and the ledger keeps them with their dates.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
 
-from fielded.decisions.outcomes import LOADED, checked_outcomes
+from fielded.decisions.outcomes import LOADED, OutcomeRules, refused
 from fielded.decisions.rows import TIMESTAMP
 from fielded.services.seal import seal
 from fielded.words.errors import WrongUse
+from fielded.world.outcome_sources import OutcomeSource, come_true, open_file, open_table
 from fielded.world.outcomes import OUTCOMES, Outcomes
+from fielded.world.staged_outcomes import Matches, StagedOutcomes, staged
 from fielded.world.workplace import Workplace
 
 LOADED_KIND = "outcomes_loaded"
 
-MOST_ROWS = 5_000_000  # of one file; it is held in memory
-_FORMATS = {".parquet": "Parquet", ".csv": "CSV"}
-_COLUMNS = ("subject", "label", "known_at")
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedOutcomes:
-    """What loading a file did.
+    """What loading a source did.
 
     Attributes:
-        rows: of the file.
-        sha256: of its bytes.
-        new: whether they were added; False where the same file was loaded before.
+        source: name of the file or table.
+        sha256: of the file's bytes, or of the table's id and version.
+        new: whether rows were added; False where the same source was loaded before, or a table had nothing new.
+        rows: that were added, now or when it was loaded before.
+        matched: of them, about a subject that was scored before the outcome was known.
+        unmatched: of them, the others.
+        corrected: of them, that say something else than was known before about the same subject.
+        late: of the matched, that became known when the first score was older than the labels' maturity.
+        on_record: rows of a table that the ledger has already; none of a file, which is taken as it is.
+        pending: rows of a table without label and time.
     """
 
-    rows: int
+    source: str
     sha256: str
     new: bool
+    rows: int
+    matched: int
+    unmatched: int
+    corrected: int
+    late: int
+    on_record: int
+    pending: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
 
 
 def load_outcomes(workplace: Workplace, file: Path) -> LoadedOutcomes:
@@ -51,61 +70,104 @@ def load_outcomes(workplace: Workplace, file: Path) -> LoadedOutcomes:
         Refused: a row breaks a rule of `decisions.outcomes`; nothing was loaded.
         Unreachable: the ledger cannot be written.
     """
-    subject = workplace.deployment.subject
-    rows, sha256 = _read(file, subject)
-    table = Outcomes(workplace.tables, workplace.site, workplace.deployment.name)
+    with open_file(file) as source:
+        return _load(workplace, source)
+
+
+def load_outcomes_table(workplace: Workplace, name: str) -> LoadedOutcomes:
+    """Check the rows of a Delta table and append those that are not on record; each version of it once.
+
+    Args:
+        workplace: the deployment at its site.
+        name: `catalog.schema.table`, with the columns of a file. Rows without label and time are left out.
+
+    Raises:
+        WrongUse: there is no such table.
+        Refused: a row breaks a rule of `decisions.outcomes`; nothing was loaded.
+        Unreachable: the table cannot be read, or the ledger cannot be written.
+    """
+    return _load(workplace, open_table(workplace.tables, name))
+
+
+def _load(workplace: Workplace, source: OutcomeSource) -> LoadedOutcomes:
     now = workplace.clock()
-    checked = checked_outcomes(rows, subject, now)
-    stamped = _stamped(checked, now, workplace.user, sha256)
-    new = table.append(stamped, sha256, now.date(), f"outcomes-{workplace.random_bytes(12).hex()}")
+    rules = OutcomeRules(
+        source.columns, workplace.deployment.subject, now, f"table {source.name}" if source.is_table else "file"
+    )
+    pending = _Pending()
+    with staged(workplace.site, _checked(source, rules, pending)) as rows:
+        if not rules.rows and not pending.rows:
+            raise WrongUse(f"{source.name}: got no rows, expected some")
+        findings = rules.findings()
+        contradictions = 0 if findings else rows.contradictions()
+        if contradictions:
+            findings = [rules.contradiction(contradictions)]
+        if findings:
+            raise refused(findings)
+        new, matches = _append(workplace, source, rows, now)
+    return LoadedOutcomes(
+        source=source.name,
+        sha256=source.sha256,
+        new=new,
+        rows=matches.rows,
+        matched=matches.matched,
+        unmatched=matches.rows - matches.matched,
+        corrected=matches.corrected,
+        late=matches.late,
+        on_record=rules.rows - matches.rows,
+        pending=pending.rows,
+    )
+
+
+@dataclass(slots=True)
+class _Pending:
+    """Rows of a table that have not come true yet."""
+
+    rows: int = 0
+
+
+def _checked(source: OutcomeSource, rules: OutcomeRules, pending: _Pending) -> Iterator[pa.RecordBatch]:
+    """The source's rows as the ledger takes them; what breaks a rule is in `rules` afterwards."""
+    for batch in source.read(list(rules.columns.values())):
+        told = batch
+        if source.is_table:
+            told = come_true(batch, rules.columns["label"], rules.columns["known_at"])
+            pending.rows += batch.num_rows - told.num_rows
+        yield rules.apply(told)
+
+
+def _append(
+    workplace: Workplace, source: OutcomeSource, rows: StagedOutcomes, now: datetime
+) -> tuple[bool, Matches]:
+    """Append what is to be loaded, once, and say what it is about."""
+    table = Outcomes(workplace.tables, workplace.site, workplace.deployment.name)
+    loaded_at = table.loaded_at(source.sha256) or now  # then as it was when it was loaded
+    rows.hold(workplace.tables.find(table.name), loaded_at, source.sha256)
+    rows.choose(new_only=source.is_table)
+    predictions = workplace.tables.find(workplace.ledger.predictions)
+    matches = rows.matches(predictions, loaded_at, workplace.deployment.monitoring.labels.maturity)
+    if not matches.rows:  # a table that has nothing new
+        return False, matches
+    name = f"outcomes-{workplace.random_bytes(12).hex()}"
+    stamped = _stamped(rows.batches(), now, workplace.user, source.sha256)
+    new = table.append(stamped, source.sha256, now.date(), name)
     # Written by whoever comes after the commit: a process that died between the two left rows without their event.
-    details = {"rows": checked.num_rows, "source_sha256": sha256}
-    workplace.record(LOADED_KIND, f"file {sha256}", details, once=f"outcomes/{sha256}")
+    details = {"source_sha256": source.sha256, **asdict(matches)}
+    workplace.record(LOADED_KIND, source.about, details, once=f"outcomes/{source.sha256}")
     seal(workplace)
-    return LoadedOutcomes(checked.num_rows, sha256, new)
+    return new, matches
 
 
-def _read(file: Path, subject: str) -> tuple[pa.Table, str]:
-    """A file's rows and the SHA-256 of its bytes, both from one opening."""
-    kind = _FORMATS.get(file.suffix.lower())
-    if kind is None:
-        raise WrongUse(f"{file.name}: got `{file.suffix}`, expected .parquet or .csv")
-    try:
-        with file.open("rb") as opened:
-            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
-            opened.seek(0)
-            rows = _parquet(opened, subject) if kind == "Parquet" else _csv(opened, subject)
-    except pa.ArrowException as error:
-        raise WrongUse(f"{file.name}: cannot be read as {kind} ({type(error).__name__})") from None
-    except OSError as error:
-        raise WrongUse(f"{file.name}: cannot be read ({error.strerror or type(error).__name__})") from None
-    if not rows.num_rows:
-        raise WrongUse(f"{file.name}: got no rows, expected some")
-    if rows.num_rows > MOST_ROWS:
-        raise WrongUse(f"{file.name}: got {rows.num_rows} rows, expected at most {MOST_ROWS}. Split it")
-    return rows, sha256
-
-
-def _parquet(opened: BinaryIO, subject: str) -> pa.Table:
-    with pq.ParquetFile(opened) as file:
-        if file.metadata.num_rows > MOST_ROWS:
-            raise WrongUse(f"file: got {file.metadata.num_rows} rows, expected at most {MOST_ROWS}. Split it")
-        return file.read(columns=[name for name in file.schema_arrow.names if name in {subject, *_COLUMNS}])
-
-
-def _csv(opened: BinaryIO, subject: str) -> pa.Table:
-    """Everything as text: `007` is another subject than `7`."""
-    texts = dict.fromkeys((subject, *_COLUMNS), pa.string())
-    convert = pyarrow.csv.ConvertOptions(column_types=texts, strings_can_be_null=True, null_values=[""])
-    return pyarrow.csv.read_csv(opened, convert_options=convert)
-
-
-def _stamped(rows: pa.Table, now: object, user: str, sha256: str) -> pa.Table:
-    count = rows.num_rows
+def _stamped(batches: Iterable[pa.RecordBatch], now: datetime, user: str, sha256: str) -> Iterator[pa.RecordBatch]:
+    schema = pa.schema([field for field in OUTCOMES if field.name != LOADED])
     shared = {
-        "loaded_at": pa.repeat(pa.scalar(now, TIMESTAMP), count),
-        "loaded_by": pa.repeat(pa.scalar(user), count),
-        "source_sha256": pa.repeat(pa.scalar(sha256), count),
+        "loaded_at": pa.scalar(now, TIMESTAMP),
+        "loaded_by": pa.scalar(user),
+        "source_sha256": pa.scalar(sha256),
     }
-    columns = [rows.column(name) if name in rows.column_names else shared[name] for name in OUTCOMES.names[:-1]]
-    return pa.Table.from_arrays(columns, schema=pa.schema([one for one in OUTCOMES if one.name != LOADED]))
+    for batch in batches:
+        columns = [
+            pa.repeat(shared[name], batch.num_rows) if name in shared else batch.column(name)
+            for name in schema.names
+        ]
+        yield pa.RecordBatch.from_arrays(columns, schema=schema)

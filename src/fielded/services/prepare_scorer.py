@@ -179,7 +179,7 @@ class Scorers:
 
 def _load(workplace: Workplace, model: RegisteredVersion, sha256: str) -> Scorer:
     # These bring MLflow and scikit-learn, two seconds that a rollback to a version held ready does not have.
-    from fielded.world.model_files import check_fits  # noqa: PLC0415
+    from fielded.world.fitting import check_fits, read_routing  # noqa: PLC0415
     from fielded.world.models import load_model  # noqa: PLC0415
 
     deployment = workplace.deployment
@@ -191,8 +191,7 @@ def _load(workplace: Workplace, model: RegisteredVersion, sha256: str) -> Scorer
         model_version=model.version,
         artifact_sha256=sha256,
         definition_sha256=deployment.sha256,
-        threshold=deployment.decision.threshold,
-        band=deployment.decision.review_band,
+        routing=read_routing(folder, deployment),
         predict=loaded.predict,
         background=loaded.background,
     )

@@ -5,17 +5,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow as pa
+
+from fielded.decisions.routing import Routing
 from fielded.decisions.scoring import Scorer
 from fielded.definition.deployment import Document
 from fielded.definition.loading import FILE, parse_document
 from fielded.services.audit import Books, show
 from fielded.words.digests import texts_sha256
 from fielded.words.errors import Refused, Unreachable
+from fielded.world.fitting import read_routing
 from fielded.world.models import features_of, load_model, one_native_thread
 from fielded.world.registry import ArtifactGone, NotRegistered, RegisteredVersion
 from fielded.world.workplace import Workplace
 
 Outcome = Literal["exact", "differs", "artifact gone", "artifact changed"]
+
+_DECIDED_BEFORE = ("flag", "decision", "threshold", "band_low", "band_high")
+_DECIDED = (*_DECIDED_BEFORE, "routed_by", "review_propensity")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +31,8 @@ class Replay:
 
     Attributes:
         request_id: of the prediction.
-        outcome: `exact` only if the score is the same to the last bit, and flag, decision, threshold and band
-            are those of the definition that the row names.
+        outcome: `exact` only if the score is the same to the last bit, and flag, decision, threshold, band and
+            what had a person look at it are those of the definition that the row names.
         model: version that scored it.
         stored: score in the ledger.
         replayed: score now; None where there was nothing to load.
@@ -67,15 +74,15 @@ def replay(workplace: Workplace, request_id: str) -> Replay:
         model_version=model.version,
         artifact_sha256=row["artifact_sha256"],
         definition_sha256=row["definition_sha256"],
-        threshold=recorded.decision.threshold,
-        band=recorded.decision.review_band,
+        routing=_routing(row, recorded, folder),
         predict=loaded.predict,
     )
+    features, request_ids = features_of(row["features"], loaded.described.inputs), pa.array([row["request_id"]])
     with one_native_thread():
-        again = scorer.score(features_of(row["features"], loaded.described.inputs)).to_pylist()[0]
-    decided = (row["flag"], row["decision"], row["threshold"], (row["band_low"], row["band_high"]))
+        again = scorer.score(features, request_ids).to_pylist()[0]
+    again |= {"threshold": scorer.threshold, "band_low": scorer.band[0], "band_high": scorer.band[1]}
     same = _bits(again["score"]) == _bits(row["score"])
-    same &= decided == (again["flag"], again["decision"], scorer.threshold, tuple(scorer.band))
+    same &= all(again[name] == row[name] for name in (_DECIDED if _is_routed(row) else _DECIDED_BEFORE))
     return Replay(
         request_id=request_id,
         outcome="exact" if same else "differs",
@@ -84,6 +91,17 @@ def replay(workplace: Workplace, request_id: str) -> Replay:
         replayed=again["score"],
         registry=registry,
     )
+
+
+def _is_routed(row: dict[str, Any]) -> bool:
+    """Whether the ledger says how the row was routed; rows from before it did were routed by the band alone."""
+    return row.get("review_propensity") is not None
+
+
+def _routing(row: dict[str, Any], recorded: Document, folder: Path) -> Routing:
+    if _is_routed(row):
+        return read_routing(folder, recorded)
+    return Routing(threshold=recorded.decision.threshold, band=recorded.decision.review_band)
 
 
 def _bits(score: float) -> bytes:

@@ -353,6 +353,7 @@ def _answers(
 ) -> Iterator[tuple[LiveRequest, LiveAnswer]]:
     ids, scores = rows.column("request_id").to_pylist(), rows.column("score").to_pylist()
     flags, decisions = rows.column("flag").to_pylist(), rows.column("decision").to_pylist()
+    routed_by = rows.column("routed_by").to_pylist()
     chains, journal = rows.column("chain").to_pylist(), rows.column("journal")[0].as_py()
     start, first = 0, rows.column("journal_sequence")[0].as_py()
     for request in requests:
@@ -362,6 +363,7 @@ def _answers(
             scores=scores[start:end],
             flags=flags[start:end],
             decisions=decisions[start:end],
+            routed_by=routed_by[start:end],
             model_name=model_name,
             models=models[start:end],
             scored_at=scored_at,

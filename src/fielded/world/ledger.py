@@ -381,6 +381,20 @@ class Ledger:
             wanted &= ds.field("about") == about
         return self._read_events(table, wanted)
 
+    def counted_events(
+        self, kinds: AbstractSet[str], about: str, application: str
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Events as `events_of` gives them, and how many an application counts (`append_if`), from one look.
+
+        Raises:
+            Unreachable: the table cannot be read.
+        """
+        table = self._tables.find(self.events)
+        if table is None:
+            return [], 0
+        wanted = ds.field("kind").isin(sorted(kinds)) & (ds.field("about") == about)
+        return self._read_events(table, wanted), table.transaction_version(application) or 0
+
     def _read_events(self, table: DeltaTable, wanted: ds.Expression) -> list[dict[str, Any]]:
         try:
             rows = dataset_of(table).to_table(filter=wanted).to_pylist()

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from fielded.decisions.rows import PARTITION
+from fielded.words.errors import Unreachable
 
 _MOMENT = "scored_at"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -33,13 +34,21 @@ def find_rows(table: DeltaTable, column: str, value: str, on: date | None = None
         column: `subject` or `request_id`, a text column.
         value: what to look for.
         on: only rows of this day's partition.
+
+    Raises:
+        Unreachable: a file that may have one cannot be read.
     """
     nothing = dict.fromkeys(field.name for field in table.schema().fields)  # a file may be older than a column
     root = Path(unquote(table.table_uri.removeprefix("file://")))
     files = list(_files(table, column, value, on))
-    with ThreadPoolExecutor(_THREADS) as pool:
-        found = pool.map(lambda item: _rows_of_file(root / item[0], item[1], column, value), files)
-        rows = [{**nothing, **row} for part in found for row in part]
+    try:
+        with ThreadPoolExecutor(_THREADS) as pool:
+            found = pool.map(lambda item: _rows_of_file(root / item[0], item[1], column, value), files)
+            rows = [{**nothing, **row} for part in found for row in part]
+    except (OSError, pa.ArrowException) as error:
+        raise Unreachable(
+            f"ledger: a data file cannot be read ({type(error).__name__}). Run `fielded audit verify`"
+        ) from error
     return sorted(rows, key=lambda row: (row["scored_at"], row["request_id"]), reverse=True)
 
 

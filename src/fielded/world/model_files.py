@@ -16,7 +16,6 @@ from mlflow.models import Model
 
 from fielded.definition.deployment import Deployment, Feature, ModelRef
 from fielded.words.errors import Finding, Refused
-from fielded.world.registry import RegisteredVersion
 
 # MLmodel carries a list of trusted types too, but a list inside what it judges is no defence.
 _TRUSTED_PREFIXES = ("sklearn.", "scipy.sparse.", "scipy.special.", "scipy.interpolate.")
@@ -109,24 +108,6 @@ def signature_findings(described: Described, deployment: Deployment) -> list[Fin
         step = "Log it with input_example=X.head(20): the fast path is proven on it"
         findings.append(Finding(where, "input_example", "none", "some rows", step))
     return findings
-
-
-def check_fits(folder: Path, model: RegisteredVersion, deployment: Deployment) -> Described:
-    """What MLmodel says, where the definition can use it.
-
-    Args:
-        folder: the version's files.
-        model: the version, for the message.
-        deployment: what its features, types and output are held against.
-
-    Raises:
-        Refused: it cannot be read, or does not fit; with all findings.
-    """
-    described = describe(folder)
-    findings = signature_findings(described, deployment)
-    if findings:
-        raise Refused(f"{model}: does not fit the definition", findings)
-    return described
 
 
 def _allowed(rule: Feature) -> tuple[str, ...]:

@@ -4,9 +4,11 @@ A file of outcomes gets in once, whoever loads it again: its SHA-256 is an appli
 A correction is a later row about the same subject; the earlier one stays.
 """
 
-from datetime import date
+from collections.abc import Iterable
+from datetime import date, datetime
 
 import pyarrow as pa
+import pyarrow.dataset as ds
 
 from fielded.decisions.outcomes import LOADED, OUTCOME
 from fielded.decisions.rows import TIMESTAMP
@@ -22,7 +24,7 @@ OUTCOMES = pa.schema(
         *OUTCOME,  # subject, label, known_at
         ("loaded_at", TIMESTAMP),
         ("loaded_by", pa.string()),
-        ("source_sha256", pa.string()),  # of the file that they came in
+        ("source_sha256", pa.string()),  # of the file that they came in; see `outcome_sources` for a table
         (LOADED, pa.date32()),
     ]
 )
@@ -50,7 +52,16 @@ class Outcomes:
         table = self._tables.find(self.name)
         return table is not None and table.transaction_version(_application(source_sha256)) is not None
 
-    def append(self, rows: pa.Table, source_sha256: str, day: date, name: str) -> bool:
+    def loaded_at(self, source_sha256: str) -> datetime | None:
+        """When a source's rows were loaded; None where they were not."""
+        if not self.loaded(source_sha256):
+            return None
+        of_source = ds.field("source_sha256") == source_sha256
+        rows = dataset_of(self._tables.open(self.name)).head(1, columns=["loaded_at"], filter=of_source)
+        moment: datetime | None = rows.column(0)[0].as_py() if rows.num_rows else None
+        return moment
+
+    def append(self, rows: Iterable[pa.RecordBatch], source_sha256: str, day: date, name: str) -> bool:
         """Append the rows of one file; False where a file of these bytes was loaded before.
 
         Args:
@@ -66,7 +77,7 @@ class Outcomes:
         application = _application(source_sha256)
         uri = self._tables.uri(self.name)
         with DataFiles(uri, (LOADED, day), name, rows_per_file=self._file_rows, plain=_PLAIN) as files:
-            for batch in rows.to_batches():
+            for batch in rows:
                 files.write(batch)
             files.close()
             return self._tables.commit_files(

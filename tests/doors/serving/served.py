@@ -17,8 +17,9 @@ import pyarrow as pa
 import uvicorn
 
 from conftest import DEFINITION, POPULATION
+from fielded.decisions.routing import Routing
 from fielded.decisions.rules import feature_schema
-from fielded.decisions.scoring import DECISIONS, Scorer, decide
+from fielded.decisions.scoring import DECISIONS, Scorer
 from fielded.definition import Deployment, Site, load_deployment
 from fielded.definition.serving import ROLES, Api, Identity
 from fielded.doors.serving.app import build_app
@@ -54,6 +55,7 @@ class Stand:
         down: what a probe raises, where it is set.
         gate: closed, no request is settled.
         alive: whether the scoring thread is.
+        workplace: of reviewers; none where a test has none.
     """
 
     deployment: Deployment
@@ -68,6 +70,7 @@ class Stand:
     closed: bool = False
     version: str = "2"
     candidate: None = None
+    workplace: Any = None
     reports: int = 0
     inspections: int = 0
     differs: list[str] = field(default_factory=list)
@@ -94,8 +97,7 @@ class Stand:
             model_version=self.version,
             artifact_sha256="a" * 64,
             definition_sha256=self.deployment.sha256,
-            threshold=decision.threshold,
-            band=decision.review_band,
+            routing=Routing(threshold=decision.threshold, band=decision.review_band),
             predict=hours_score,
             background=self.background,
         )
@@ -113,6 +115,7 @@ class Stand:
         batch = pa.RecordBatch.from_pylist(rows, schema=feature_schema(self.deployment.features))
         scorer = self.scorer
         scores = hours_score(batch)
+        routed = scorer.routing.route(scores, batch)
         now = datetime.now(UTC)
         return LiveAnswer(
             request_ids=uuid7_array(
@@ -120,7 +123,8 @@ class Stand:
             ).to_pylist(),
             scores=scores.tolist(),
             flags=(scores >= scorer.threshold).tolist(),
-            decisions=[DECISIONS[place] for place in decide(scores, scorer.threshold, scorer.band)],
+            decisions=[DECISIONS[place] for place in routed.decisions],
+            routed_by=routed.routed_by.to_pylist(),
             model_name="shared",
             models=[Model(self.version, "a" * 64)] * len(rows),
             scored_at=now,

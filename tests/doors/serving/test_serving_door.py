@@ -61,6 +61,7 @@ def test_a_score_is_answered_with_where_it_came_from(served: Served) -> None:
     answer = response.json()
     assert answer["score"] == 12.5 / 112.5
     assert (answer["subject"], answer["flag"], answer["decision"]) == ("WO-1", False, "clear")
+    assert answer["reasons"] == []
     assert answer["model"] == {"name": "shared", "version": "2"}
     assert answer["artifact_sha256"] == "a" * 64
     assert answer["request_id"] == response.headers["x-request-id"]
@@ -68,6 +69,12 @@ def test_a_score_is_answered_with_where_it_came_from(served: Served) -> None:
     (request,) = served.stand.requests
     assert request.rows == (LiveRow("WO-1", VALUES),)
     assert (request.requested_by, request.client_address) == ("oidc:analyst", "127.0.0.1")
+
+
+def test_a_score_for_a_person_says_why(served: Served) -> None:
+    rows = [{**ROW, "features": {**ROW["features"], "hours": value}} for value in (12.5, 150.0)]
+    answers = served.client.post("/score/batch", json={"rows": rows}).json()["predictions"]
+    assert [(answer["decision"], answer["reasons"]) for answer in answers] == [("clear", []), ("review", ["band"])]
 
 
 def test_scores_are_written_to_the_last_bit(served: Served) -> None:

@@ -10,8 +10,8 @@ from conftest import DEFINITION, Spare, World
 from fielded.decisions.release import acts
 from fielded.definition.site import Site
 from fielded.services.approve import approved_digest
-from fielded.services.release.adopt import adopt
 from fielded.services.authority import roles_of
+from fielded.services.release.adopt import adopt
 from fielded.services.release.candidates import approve, propose, waive, withdraw
 from fielded.services.release.promote import promote
 from fielded.services.release.reconcile import reconcile

@@ -18,6 +18,7 @@ from conftest import DAY, DEFINITION, Spare, Store, World, make_pipeline
 from fielded.decisions.release.acts import Candidate, Pinned
 from fielded.decisions.release.findings import Finding
 from fielded.decisions.release.provenance import Recorded
+from fielded.decisions.routing import Routing
 from fielded.decisions.scoring import Scorer
 from fielded.definition.release import BudgetGate, EvidenceGate
 from fielded.services.approve import approved_digest
@@ -201,7 +202,7 @@ def scorer_of(predict: object) -> Scorer:
     example = pa.RecordBatch.from_pydict({"hours": [1.0, 2.0, 3.0]})
     return Scorer(
         model_name="m", model_version="1", artifact_sha256="0" * 64, definition_sha256="1" * 64,
-        threshold=0.5, band=(0.4, 0.6), predict=predict, background=example,
+        routing=Routing(threshold=0.5, band=(0.4, 0.6)), predict=predict, background=example,
     )  # fmt: skip
 
 

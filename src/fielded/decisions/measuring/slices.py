@@ -184,11 +184,11 @@ def _texts(name: str, column: pa.Array) -> _Parts:
     place[order] = np.arange(len(values))
     place[-1] = len(values)  # where nulls go
     part = place[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
-    names = [_quoted(values[each]) for each in order]
+    names = [quoted(values[each]) for each in order]
     return _Parts(name, (*names, NULL) if column.null_count else tuple(names), part)
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
     """A text as it is where it can't be taken for another description, else in quotes.
 
     Characters that steer a terminal, or turn the order of a line around, are written by their number.

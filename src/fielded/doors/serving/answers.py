@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fielded.decisions.explaining import Explanation
+from fielded.decisions.routing import reasons
 from fielded.doors.serving.calls import Answer
 from fielded.services.score_live import LiveAnswer, LiveRow, Model
 
@@ -41,5 +42,6 @@ def _prediction(row: LiveRow, answer: LiveAnswer, place: int, shared: str) -> st
     flag = "true" if answer.flags[place] else "false"
     return (
         f'{{"subject":{json.dumps(row.subject)},"score":{answer.scores[place]!r},"flag":{flag},'
-        f'"decision":"{answer.decisions[place]}","request_id":"{answer.request_ids[place]}",{shared}'
+        f'"decision":"{answer.decisions[place]}","reasons":{json.dumps(reasons(answer.routed_by[place]))},'
+        f'"request_id":"{answer.request_ids[place]}",{shared}'
     )

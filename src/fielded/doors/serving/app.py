@@ -21,6 +21,9 @@ from fielded.doors.serving.limits import Limits
 from fielded.doors.serving.logs import Logs
 from fielded.doors.serving.metrics import Metrics
 from fielded.doors.serving.request_model import RequestModel
+from fielded.doors.serving.review_documentation import ReviewDocumentation
+from fielded.doors.serving.review_requests import ReviewRequests
+from fielded.doors.serving.review_routes import ReviewRoutes
 from fielded.doors.serving.routes import Routes
 from fielded.words.identifiers import RandomBytes
 from fielded.world.identity import Authenticator
@@ -88,7 +91,9 @@ def build_app(
     documentation = Documentation(deployment, model)
     name = deployment.model.name
     serving = Serving(open_service, name, site.api, authenticator, logs, Metrics(name), random_bytes)
-    routes = Routes(deployment, site, serving, model, documentation).all()
+    requests = ReviewRequests(deployment.review)
+    reviewing = ReviewRoutes(site, serving, requests, ReviewDocumentation(deployment, requests))
+    routes = [*Routes(deployment, site, serving, model, documentation).all(), *reviewing.all()]
 
     async def openapi(_call: Call) -> Response:
         return state(app.openapi())

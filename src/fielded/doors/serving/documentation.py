@@ -3,27 +3,28 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import numpy as np
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from fielded.decisions.explaining import MAX_FEATURES
-from fielded.decisions.scoring import DECISIONS, decide
+from fielded.decisions.routing import BAND, REVIEW
+from fielded.decisions.scoring import DECISIONS
 from fielded.definition.deployment import Deployment, Feature
 from fielded.doors.serving.inference_protocol import DATATYPES, MOST_OUTPUTS, OUTPUTS
 from fielded.doors.serving.problems import MEDIA_TYPE
 from fielded.doors.serving.request_model import SUBJECT_SCHEMA, RequestModel
 
-_TEXT: dict[str, Any] = {"type": "string"}
-_ID = {"type": "string", "format": "uuid"}
+TEXT: dict[str, Any] = {"type": "string"}
+ID = {"type": "string", "format": "uuid"}
 _REFUSALS = {
     401: "No credentials, or not good ones.",
     403: "The caller is known, but may not do this.",
-    404: "No such model or version.",
+    404: "No such model, version or case.",
+    409: "Somebody was first, or the case does not allow it now.",
     413: "The body is too large.",
     415: "The body is not JSON.",
     422: "The request breaks the rules of the definition, field by field.",
     429: "The caller has asked too often.",
-    503: "No score could be made durable, or too much is under way. Try again.",
+    503: "It could not be made durable or be read, or too much is under way. Try again.",
 }
 _WITH_HEADERS = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
 
@@ -32,16 +33,16 @@ PROBLEM = {
     "description": "RFC 9457",
     "properties": {
         "type": {"type": "string", "format": "uri-reference"},
-        "title": _TEXT,
+        "title": TEXT,
         "status": {"type": "integer"},
-        "detail": _TEXT,
+        "detail": TEXT,
         "instance": {"type": "string", "format": "uri-reference"},
         "error": {"type": "string", "description": "For clients of the Open Inference Protocol."},
         "errors": {
             "type": "array",
             "items": {
                 "type": "object",
-                "properties": {"field": _TEXT, "got": _TEXT, "expected": _TEXT},
+                "properties": {"field": TEXT, "got": TEXT, "expected": TEXT},
                 "required": ["field", "got", "expected"],
             },
         },
@@ -84,25 +85,25 @@ class Documentation:
         answer = {"$ref": "#/components/schemas/Prediction"}
         extra = {
             "parameters": [explain],
-            "requestBody": _body(self._model.schema("one"), self._row),
+            "requestBody": body(self._model.schema("one"), self._row),
             **_scored(answer, self._prediction_example(), (401, 403, 413, 415, 422, 429, 503)),
         }
-        return {"methods": ["POST"], "operation_id": "score", "tags": ["score"], "openapi_extra": _guarded(extra)}
+        return {"methods": ["POST"], "operation_id": "score", "tags": ["score"], "openapi_extra": guarded(extra)}
 
     def score_batch(self) -> dict[str, Any]:
         """`POST /score/batch`."""
         items = {"type": "array", "items": {"$ref": "#/components/schemas/Prediction"}}
-        answer = _closed({"predictions": items})
+        answer = closed({"predictions": items})
         example = {"predictions": [self._prediction_example()]}
         extra = {
-            "requestBody": _body(self._model.schema("many"), {"rows": [self._row]}),
+            "requestBody": body(self._model.schema("many"), {"rows": [self._row]}),
             **_scored(answer, example, (401, 403, 413, 415, 422, 429, 503)),
         }
         return {
             "methods": ["POST"],
             "operation_id": "score_batch",
             "tags": ["score"],
-            "openapi_extra": _guarded(extra),
+            "openapi_extra": guarded(extra),
         }
 
     def infer(self, *, versioned: bool = False) -> dict[str, Any]:
@@ -114,9 +115,9 @@ class Documentation:
         answer = {
             "type": "object",
             "properties": {
-                "model_name": _TEXT,
-                "model_version": _TEXT,
-                "id": _TEXT,
+                "model_name": TEXT,
+                "model_version": TEXT,
+                "id": TEXT,
                 "outputs": {
                     "type": "array",
                     "items": _tensor_schema(tuple(OUTPUTS), tuple(set(OUTPUTS.values()))),
@@ -131,51 +132,51 @@ class Documentation:
         shown = {**self._named(), "id": "my-1", "outputs": outputs}
         extra = {
             "parameters": self._parameters(versioned=versioned),
-            "requestBody": _body(self._infer_schema(), example),
+            "requestBody": body(self._infer_schema(), example),
             **_scored(answer, shown, (401, 403, 404, 413, 415, 422, 429, 503)),
         }
-        return self._protocol("infer", extra, "POST", versioned=versioned, guarded=True)
+        return self._protocol("infer", extra, "POST", versioned=versioned, asks_who=True)
 
     def metadata(self, *, versioned: bool = False) -> dict[str, Any]:
         """`GET /v2/models/{name}`."""
         tensors = {"type": "array", "items": {"type": "object"}}
-        answer = _closed(
+        answer = closed(
             {
-                "name": _TEXT,
-                "versions": {"type": "array", "items": _TEXT},
-                "platform": _TEXT,
+                "name": TEXT,
+                "versions": {"type": "array", "items": TEXT},
+                "platform": TEXT,
                 "inputs": tensors,
                 "outputs": tensors,
             }
         )
         extra = {
             "parameters": self._parameters(versioned=versioned),
-            **_answered(answer, None, (401, 403, 404, 429, 503)),
+            **answered(answer, None, (401, 403, 404, 429, 503)),
         }
-        return self._protocol("metadata", extra, "GET", versioned=versioned, guarded=True)
+        return self._protocol("metadata", extra, "GET", versioned=versioned, asks_who=True)
 
     def model_ready(self, *, versioned: bool = False) -> dict[str, Any]:
         """`GET /v2/models/{name}/ready`."""
-        answer = _closed({"name": _TEXT, "ready": {"type": "boolean"}})
+        answer = closed({"name": TEXT, "ready": {"type": "boolean"}})
         extra = {
             "parameters": self._parameters(versioned=versioned),
             **_state(answer, 404),
         }
-        return self._protocol("model_ready", extra, "GET", versioned=versioned, guarded=False)
+        return self._protocol("model_ready", extra, "GET", versioned=versioned, asks_who=False)
 
     def server(self) -> dict[str, Any]:
         """`GET /v2`."""
-        answer = _closed({"name": _TEXT, "version": _TEXT, "extensions": {"type": "array", "items": _TEXT}})
-        return self._protocol("server", _answered(answer, None, ()), "GET", versioned=False, guarded=False)
+        answer = closed({"name": TEXT, "version": TEXT, "extensions": {"type": "array", "items": TEXT}})
+        return self._protocol("server", answered(answer, None, ()), "GET", versioned=False, asks_who=False)
 
     def protocol_health(self, kind: Literal["live", "ready"]) -> dict[str, Any]:
         """`GET /v2/health/live` and `/v2/health/ready`."""
-        extra = _state(_closed({kind: {"type": "boolean"}}))
-        return self._protocol(f"health_{kind}", extra, "GET", versioned=False, guarded=False)
+        extra = _state(closed({kind: {"type": "boolean"}}))
+        return self._protocol(f"health_{kind}", extra, "GET", versioned=False, asks_who=False)
 
     def health(self, kind: Literal["live", "ready"]) -> dict[str, Any]:
         """`GET /health/live` and `/health/ready`."""
-        answer = _closed({"status": {"type": "string", "enum": [kind, f"not {kind}"]}})
+        answer = closed({"status": {"type": "string", "enum": [kind, f"not {kind}"]}})
         return {"operation_id": kind, "tags": ["operations"], "openapi_extra": _state(answer)}
 
     def metrics(self) -> dict[str, Any]:
@@ -184,11 +185,11 @@ class Documentation:
             "operation_id": "metrics",
             "tags": ["operations"],
             "response_class": PlainTextResponse,
-            "openapi_extra": _guarded({"responses": _refusals((401, 403, 429, 503))}),
+            "openapi_extra": guarded({"responses": _refusals((401, 403, 429, 503))}),
         }
 
     def _protocol(
-        self, operation: str, extra: dict[str, Any], method: str, *, versioned: bool, guarded: bool
+        self, operation: str, extra: dict[str, Any], method: str, *, versioned: bool, asks_who: bool
     ) -> dict[str, Any]:
         name = f"oip_{operation}_version" if versioned else f"oip_{operation}"
         return {
@@ -196,7 +197,7 @@ class Documentation:
             "operation_id": name,
             "tags": ["open inference protocol"],
             "response_class": JSONResponse,
-            "openapi_extra": _guarded(extra) if guarded else extra,
+            "openapi_extra": guarded(extra) if asks_who else extra,
         }
 
     def _parameters(self, *, versioned: bool) -> list[dict[str, Any]]:
@@ -212,30 +213,30 @@ class Documentation:
 
     def _prediction_schema(self) -> dict[str, Any]:
         numbers = {"type": "object", "additionalProperties": {"type": "number"}}
-        schema = _closed(
+        schema = closed(
             {
                 "subject": SUBJECT_SCHEMA,
                 "score": {"type": "number", "minimum": 0, "maximum": 1},
                 "flag": {"type": "boolean"},
                 "decision": {"type": "string", "enum": list(DECISIONS)},
-                "request_id": _ID,
-                "model": _closed({"name": _TEXT, "version": _TEXT}),
+                "reasons": _REASONS,
+                "request_id": ID,
+                "model": closed({"name": TEXT, "version": TEXT}),
                 "artifact_sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
                 "scored_at": {"type": "string", "format": "date-time"},
             }
         )
-        schema["properties"]["explanation"] = _closed({"base": {"type": "number"}, "contributions": numbers})
+        schema["properties"]["explanation"] = closed({"base": {"type": "number"}, "contributions": numbers})
         return schema
 
     def _prediction_example(self) -> dict[str, Any]:
-        decision = self._deployment.decision
-        score = decision.threshold
-        place = int(decide(np.array([score]), decision.threshold, decision.review_band)[0])
+        """A score at the threshold, which lies in the review band."""
         return {
             "subject": self._row["subject"],
-            "score": score,
+            "score": self._deployment.decision.threshold,
             "flag": True,
-            "decision": DECISIONS[place],
+            "decision": DECISIONS[REVIEW],
+            "reasons": [BAND],
             "request_id": _EXAMPLE_ID,
             "model": {"name": self._deployment.model.name, "version": "2"},
             "artifact_sha256": "0" * 64,
@@ -270,6 +271,12 @@ class Documentation:
         }
 
 
+_REASONS = {
+    "type": "array",
+    "items": {"type": "string"},
+    "description": "What has a person look at this score: band, range:FEATURE, unseen:FEATURE, hold:FEATURE=VALUE "
+    "or audit. Empty where nobody is asked.",
+}
 _EXAMPLE_ID = "0195e8a0-7c00-7000-8000-000000000001"
 
 
@@ -286,7 +293,8 @@ def example_of(rule: Feature) -> float | int | str | bool:
     return int(value) if rule.type == "int" else value
 
 
-def _closed(properties: dict[str, Any]) -> dict[str, Any]:
+def closed(properties: dict[str, Any]) -> dict[str, Any]:
+    """JSON Schema of an object with these fields, all of them and no others."""
     return {
         "type": "object",
         "properties": properties,
@@ -310,18 +318,20 @@ def _tensor_schema(names: tuple[str, ...], kinds: tuple[str, ...]) -> dict[str, 
     }
 
 
-def _body(schema: dict[str, Any], example: Mapping[str, Any]) -> dict[str, Any]:
+def body(schema: dict[str, Any], example: Mapping[str, Any]) -> dict[str, Any]:
+    """What an operation is sent."""
     return {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}
 
 
-def _answered(schema: dict[str, Any], example: Any, refusals: tuple[int, ...]) -> dict[str, Any]:
+def answered(schema: dict[str, Any], example: Any, refusals: tuple[int, ...]) -> dict[str, Any]:
+    """The answers of an operation: 200, and what it may be refused with."""
     content: dict[str, Any] = {"schema": schema} if example is None else {"schema": schema, "example": example}
     return {"responses": {"200": _response("Done.", "application/json", content), **_refusals(refusals)}}
 
 
 def _scored(schema: dict[str, Any], example: Any, refusals: tuple[int, ...]) -> dict[str, Any]:
     """The answer of an operation that scores: with a receipt."""
-    described = _answered(schema, example, refusals)
+    described = answered(schema, example, refusals)
     described["responses"]["200"]["headers"]["Fielded-Receipt"] = {
         "description": "Journal, number and chain of the last row: proof, if kept, that it is still there later.",
         "schema": {"type": "string", "pattern": "^[^/]+/[0-9]+/[0-9a-f]{64}$"},
@@ -331,7 +341,7 @@ def _scored(schema: dict[str, Any], example: Any, refusals: tuple[int, ...]) -> 
 
 def _state(schema: dict[str, Any], *refusals: int) -> dict[str, Any]:
     """200 and 503 with the same form."""
-    described = _answered(schema, None, refusals)
+    described = answered(schema, None, refusals)
     described["responses"]["503"] = _response("Not now.", "application/json", {"schema": schema})
     return described
 
@@ -341,17 +351,18 @@ def _refusals(codes: tuple[int, ...]) -> dict[str, Any]:
     told = {str(code): _response(_REFUSALS[code], MEDIA_TYPE, content) for code in codes}
     for code, header in _WITH_HEADERS.items():
         if code in codes:
-            told[str(code)]["headers"][header] = {"schema": _TEXT}
+            told[str(code)]["headers"][header] = {"schema": TEXT}
     return told
 
 
 def _response(description: str, media_type: str, content: dict[str, Any]) -> dict[str, Any]:
     return {
         "description": description,
-        "headers": {"X-Request-Id": {"schema": _ID}},
+        "headers": {"X-Request-Id": {"schema": ID}},
         "content": {media_type: content},
     }
 
 
-def _guarded(extra: dict[str, Any]) -> dict[str, Any]:
+def guarded(extra: dict[str, Any]) -> dict[str, Any]:
+    """An operation that asks who calls."""
     return {**extra, "security": [{"bearer": []}]}

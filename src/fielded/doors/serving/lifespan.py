@@ -5,10 +5,11 @@ import gc
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from fielded.decisions.scoring import Scorer
 from fielded.definition.serving import Api
@@ -16,6 +17,7 @@ from fielded.doors.serving.logs import Logs
 from fielded.doors.serving.metrics import Metrics
 from fielded.doors.serving.problems import Problem, unavailable
 from fielded.doors.serving.threads import Threads
+from fielded.services.authority import acting_as
 from fielded.services.drain import Drained
 from fielded.services.score_live import LiveAnswer, LiveRequest, LiveRow, Settled
 from fielded.services.score_trial import Candidate
@@ -23,6 +25,7 @@ from fielded.words.errors import FieldedError, Unreachable
 from fielded.words.identifiers import RandomBytes
 from fielded.world.identity import Authenticator, Caller
 from fielded.world.registry import RegisteredVersion
+from fielded.world.workplace import Workplace
 
 _FLUSH_SECONDS = 1.0  # between two looks at counters and at the supervisor
 _FOLLOW_SECONDS = 0.2  # between two looks whether there is a new event; they cost next to nothing
@@ -31,6 +34,10 @@ _WAITING_SECONDS = 10.0  # between two counts of the rows that wait in the journ
 _KEYS_SECONDS = 30.0  # between two looks whether the identity provider's keys are old
 _READY_SECONDS = 1.0  # a probe of the journal is believed that long, so that asking is no attack
 _PROBE_SECONDS = 6.0
+_STARTING = "The service has not started yet. Try again."
+_REVIEWING = 2  # acts and views of cases at once; more would only take the interpreter from what scores
+_MOST_REVIEWS = 32  # under way or waited for
+_SWITCH_SECONDS = 0.0005  # meanwhile: whoever scores gets the interpreter back ten times as soon as Python's usual
 _END_SECONDS = 0.5  # for threads that have nothing left to do
 
 
@@ -57,6 +64,9 @@ class Service(Protocol):
     @property
     def scoring(self) -> Scoring: ...
 
+    @property
+    def workplace(self) -> Workplace: ...
+
     def follow_if_due(self) -> RegisteredVersion | None: ...
 
     def report_once(self) -> None: ...
@@ -74,6 +84,7 @@ class Service(Protocol):
     def close(self) -> None: ...
 
 
+Reviewed = TypeVar("Reviewed")
 OpenService = Callable[[Callable[[Settled], None]], Service]
 
 
@@ -114,6 +125,9 @@ class Serving:
         self._service: Service | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._threads = Threads(6, "fielded-beside")  # probe, follow, report, drain, inspect, keys
+        self._review_threads = Threads(_REVIEWING, "fielded-review")  # a long list must not keep those waiting
+        self._reviews = 0
+        self._switch_seconds = 0.0  # as it was before the first of them
         self._candidate: Candidate | None = None  # on trial at the last look
         self._told = ""  # why the last report failed
         self._draining = threading.Lock()
@@ -160,6 +174,7 @@ class Serving:
             ending.end(_END_SECONDS)
         self.metrics.flush()
         self._threads.end(_END_SECONDS)
+        self._review_threads.end(_END_SECONDS)
         gc.unfreeze()
         self.logs.event("info", "stopped")
 
@@ -243,10 +258,39 @@ class Serving:
         """Do something that blocks, off the event loop."""
         return await self._beside(do, *arguments)
 
+    async def review(self, caller: Caller, do: Callable[[Workplace], Reviewed]) -> Reviewed:
+        """Do something about cases in the caller's name, off the event loop and on threads of its own.
+
+        Args:
+            caller: who asks; whatever is done is done by that identity.
+            do: given the deployment at its site.
+
+        Raises:
+            Problem: 503, not started, or as much as is taken is waited for.
+        """
+        service = self._service
+        if service is None:
+            raise unavailable("starting", _STARTING)
+        if self._reviews >= _MOST_REVIEWS:
+            raise unavailable("busy", "As many reviews as this service takes are under way. Try again.")
+        if not self._reviews:
+            self._switch_seconds = sys.getswitchinterval()
+            sys.setswitchinterval(_SWITCH_SECONDS)
+        self._reviews += 1
+        try:
+            made: Reviewed = await self._review_threads.run(
+                lambda: do(acting_as(service.workplace, caller.name, caller.roles))
+            )
+            return made
+        finally:
+            self._reviews -= 1
+            if not self._reviews:
+                sys.setswitchinterval(self._switch_seconds)
+
     @property
     def _scoring(self) -> Scoring:
         if self._service is None:
-            raise unavailable("starting", "The service has not started yet. Try again.")
+            raise unavailable("starting", _STARTING)
         return self._service.scoring
 
     def _beside(self, do: Callable[..., Any], *arguments: Any) -> Awaitable[Any]:

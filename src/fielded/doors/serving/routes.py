@@ -79,7 +79,7 @@ class Routes:
     async def score(self, call: Call) -> Response:
         """Score one subject. The answer is durable in the ledger before it leaves."""
         explaining = _asked(call, explain=True)
-        _expect_json(call)
+        expect_json(call)
         row = self._model.one(await call.whole_body(self._api.max_body_bytes))
         if not explaining:
             return answers.prediction(row, await self._score_one(call, row))
@@ -92,7 +92,7 @@ class Routes:
     async def score_batch(self, call: Call) -> Response:
         """Score several subjects, all or none."""
         _asked(call)
-        _expect_json(call)
+        expect_json(call)
         rows = self._model.many(await call.whole_body(self._api.max_body_bytes))
         return answers.predictions(rows, await self._score(call, rows))
 
@@ -100,7 +100,7 @@ class Routes:
         """Score by the Open Inference Protocol."""
         self._check_model(call)
         _asked(call)
-        _expect_json(call)
+        expect_json(call)
         if call.first_header(b"inference-header-content-length") is not None:
             raise _unsupported("Binary tensors are not taken. Send their values as JSON.")
         rows, own_id, outputs = self._protocol.read(await call.whole_body(self._api.max_body_bytes))
@@ -211,7 +211,7 @@ def _asked(call: Call, *, explain: bool = False) -> bool:
     return bool(found)
 
 
-def _expect_json(call: Call) -> None:
+def expect_json(call: Call) -> None:
     """415 for a body that is not plain JSON in UTF-8."""
     kind = call.first_header(b"content-type")
     if kind != JSON:

@@ -190,7 +190,7 @@ class _Made:
 
 @contextmanager
 def drawing(name: str, height: float) -> Iterator[tuple[Axes, _Made]]:
-    """Axes to draw on; the SVG is there when the body is left."""
+    """Axes to draw on, `height` inches high; the SVG is there when the body is left."""
     made = _Made()
     with mpl.rc_context({**_SETTINGS, "svg.hashsalt": name}):
         figure = Figure(figsize=(_WIDTH, height), layout="constrained")

@@ -23,7 +23,7 @@ from fielded.decisions.scoring import Scorer
 from fielded.definition.release import EvidenceGate
 from fielded.services.release.sign import document_findings
 from fielded.words.errors import FieldedError, Refused
-from fielded.world.model_files import describe, signature_findings
+from fielded.world.fitting import fit_findings
 from fielded.world.models import one_native_thread
 from fielded.world.registry import RegisteredVersion
 from fielded.world.workplace import Workplace
@@ -58,7 +58,7 @@ def _files(workplace: Workplace, pinned: Pinned) -> Iterator[Finding]:
     expected = f"{pinned.sha256}, as proposed"
     try:
         folder, found = workplace.artifacts.take(model)
-        misfits = signature_findings(describe(folder), workplace.deployment)
+        misfits = fit_findings(folder, workplace.deployment)
     except FieldedError as error:
         step = "Find out what became of the files, and compare again"
         yield Finding(

@@ -5,7 +5,8 @@
 3. what becomes `previous` still loads and scores its recorded rows to the last bit: there is a way back;
 4. the intent is on record;
 5. `previous_alias` moves to what was in production, then `alias` to the candidate;
-6. the completion is on record: from here on it is served.
+6. the completion is on record: from here on it is served;
+7. its reviews after 30, 90 and 180 days are on record.
 
 A process that dies after 4 leaves an open transition, which `fielded release reconcile` ends. Of two that promote
 at once, the second to reach 4 is told who was first, and has changed nothing.
@@ -17,6 +18,7 @@ from fielded.decisions.release import acts
 from fielded.decisions.release.acts import Candidate, Pinned
 from fielded.decisions.release.state import ReleaseState
 from fielded.services.authority import require_release
+from fielded.services.monitoring.schedule_reviews import not_scheduled
 from fielded.services.prepare_scorer import Scorers
 from fielded.services.release.aliases import DELETED, set_aliases, settle_aliases
 from fielded.services.release.asked import asked
@@ -92,7 +94,9 @@ def promote(workplace: Workplace, scorers: Scorers, version: str, *, wait: Wait 
         seconds=seconds,
         followed=followed,
         served=not late,
-        not_done=tuple(item for item in (*late, not_done(completed), sealed(workplace)) if item),
+        not_done=tuple(
+            item for item in (*late, not_done(completed), not_scheduled(workplace), sealed(workplace)) if item
+        ),
     )
 
 

@@ -11,6 +11,7 @@ from fielded.decisions.release import acts
 from fielded.decisions.release.acts import Intent
 from fielded.decisions.release.state import ReleaseState
 from fielded.services.authority import require_release
+from fielded.services.monitoring.schedule_reviews import not_scheduled
 from fielded.services.release.aliases import UNREACHABLE, settle_aliases, try_aliases
 from fielded.services.release.observe import observe
 from fielded.services.release.promote import complete_promotion
@@ -67,7 +68,9 @@ def _end(workplace: Workplace, state: ReleaseState, intent: Intent) -> tuple[str
         return f"finished the rollback to {intent.to} {begun}", complete_rollback(workplace, state)
     moved = _alias_moved_by(workplace, intent)
     if moved:
-        return f"finished the promotion of {intent.to} {begun}", complete_promotion(workplace, state)
+        completed = complete_promotion(workplace, state)
+        unscheduled = not_scheduled(workplace)
+        return ". ".join(filter(None, (f"finished the promotion of {intent.to} {begun}", unscheduled))), completed
     alias: dict[str, str] = {}
     if intent.left is not None:
         known = moved is not None

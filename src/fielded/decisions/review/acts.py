@@ -1,0 +1,90 @@
+"""What happens to a case, as the events about `case REQUEST_ID` tell it.
+
+The details of every event carry `turn` (1, 2, 3, ... for one case), `subject` and `scored_date` of the prediction.
+Those of single kinds:
+
+- `case_claimed`: `stage` (what is to be done), `until` (UTC, when the claim ends), `judge_first`;
+- `case_released`: nothing more;
+- `case_judged`: `flag`, what the reviewer would have decided before he saw the score;
+- `case_decided`: `outcome` (`keep` or `override`), `final` (`flagged` or `clear`), `reason` (a code of the
+  definition), `text`, `second_due` (whether a second person judges it), and what was decided about, so that
+  statistics need no more than the events: `flag`, `score`, `scored_at`, `decision`, `routed_by`, `propensity`,
+  `model_version`, `channel`, `slices`, `due_at`;
+- `case_second_judged`: `flag`, `agrees`;
+- `case_reassigned`: `stage`, `to`, `until`, `judge_first`, `reason`;
+- `case_escalated`, `case_appealed`: `reason`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Self
+
+CLAIMED = "case_claimed"
+RELEASED = "case_released"
+JUDGED = "case_judged"
+DECIDED = "case_decided"
+SECOND_JUDGED = "case_second_judged"
+REASSIGNED = "case_reassigned"
+ESCALATED = "case_escalated"
+APPEALED = "case_appealed"
+
+KINDS = frozenset({CLAIMED, RELEASED, JUDGED, DECIDED, SECOND_JUDGED, REASSIGNED, ESCALATED, APPEALED})
+SETTLING = frozenset({DECIDED, SECOND_JUDGED, APPEALED})  # what changes the decision that stands
+
+ABOUT = "case "  # followed by the request id
+
+Outcome = Literal["keep", "override"]
+Final = Literal["flagged", "clear"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseEvent:
+    """One act about one case.
+
+    Attributes:
+        turn: its number among the case's, from 1.
+        event_id: as in the ledger.
+        kind: one of this module's.
+        actor: authenticated identity.
+        at: UTC.
+        details: see the module.
+        sequence: its number among all events of the ledger; 0 where it is not there yet.
+    """
+
+    turn: int
+    event_id: str
+    kind: str
+    actor: str
+    at: datetime
+    details: Mapping[str, Any]
+    sequence: int = 0
+
+    @classmethod
+    def read(cls, row: Mapping[str, Any]) -> Self:
+        """From a row of the events table whose details are read.
+
+        Raises:
+            KeyError: one of its columns or its turn is not there.
+            TypeError: the turn or the time is none.
+            ValueError: the turn is no number.
+        """
+        if not isinstance(row["occurred_at"], datetime):
+            raise TypeError("occurred_at")
+        return cls(
+            turn=int(row["details"]["turn"]),
+            event_id=str(row["event_id"]),
+            kind=str(row["kind"]),
+            actor=str(row["actor"]),
+            at=row["occurred_at"],
+            details=row["details"],
+            sequence=int(row["sequence"]),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} by {self.actor} at {self.at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def final_of(flag: bool) -> Final:
+    """A flag as a decision."""
+    return "flagged" if flag else "clear"

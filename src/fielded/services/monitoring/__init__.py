@@ -1,0 +1,1 @@
+"""Monitoring: one verb a module."""

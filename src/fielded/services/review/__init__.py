@@ -1,0 +1,1 @@
+"""Human review: one verb a module."""
