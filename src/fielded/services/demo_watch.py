@@ -39,11 +39,12 @@ def review_step(workplace: Workplace) -> Step:
     stands = show_case(reviewer, case).standing
     if stands is None or stands.by != _REVIEWER:
         raise Refused("review: got no decision that stands, expected the reviewer's")
-    return Step(
-        "decide a case",
-        f"{seen.subject}, routed by {', '.join(seen.routed_by or ())}: judged clear by {stands.by} before the score "
-        f"was shown, then {seen.score:.4f} seen, {stands.outcome}: {stands.final}",
+    routed = ", ".join(seen.routed_by or ())
+    told = (
+        f"{seen.subject}, routed by {routed}: judged clear by {stands.by} before the score was shown, then "
+        f"{seen.score:.4f} seen, {stands.outcome}: {stands.final}"
     )
+    return Step("decide a case", told)
 
 
 def watch_step(workplace: Workplace, day: date, folder: Path) -> Step:
