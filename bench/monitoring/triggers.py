@@ -53,7 +53,7 @@ POLICIES: Mapping[str, Trigger] = {
         ISSUE, window=Window(last=100), min_sample=100, significance=None, breaches="1 of 1", clear=None
     ),
     "PSI > 0.10 of the last 300, at once": replace(ISSUE, significance=None, breaches="1 of 1", clear=None),
-    "the issue's: above the chi-squared limit too, 2 of 2": ISSUE,
+    "the example's: above the chi-squared limit too, 2 of 2": ISSUE,
     "the same, 2 of 3": replace(ISSUE, breaches="2 of 3"),
 }
 
@@ -192,7 +192,7 @@ def table(world: World, years: int) -> Iterator[str]:
                     f"| {found.alarms / years:.2g} |"
                 )
     yield ""
-    yield "The issue's trigger, and ships that are older from one day on:"
+    yield "The example's trigger, and ships that are older from one day on:"
     yield ""
     yield "| Metric | Shift | A look every | Seen within 4 weeks | within 26 weeks | Median weeks |"
     yield "|---|---|---|---|---|---|"

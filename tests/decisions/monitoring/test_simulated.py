@@ -1,4 +1,4 @@
-"""A simulation follows the very rules of triggers, and the issue's trigger keeps quiet without drift."""
+"""A simulation follows the very rules of triggers, and the example's trigger keeps quiet without drift."""
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -19,7 +19,7 @@ AGE = Metric.parse("psi(ship_age_years)")
 
 
 def trigger(**changed: Any) -> Trigger:
-    """The issue's."""
+    """The example's."""
     options = {
         "id": "age",
         "metric": str(AGE),
