@@ -22,8 +22,8 @@ from fielded.decisions.release.performance import performance_findings
 from fielded.decisions.release.report import About, Json, Measurements, report_of
 from fielded.decisions.release.shift import Scores, shift_findings
 from fielded.definition.release import PerformanceGate, ShiftGate
+from fielded.services import pages as shared
 from fielded.services.pages.plots import plain
-from fielded.services.release import report as pages
 from fielded.services.release.report import HTML_FILE, JSON_FILE, page_of, write_report
 from fielded.words.errors import Unreachable
 
@@ -219,7 +219,7 @@ class TestItCanBeRead:
         assert all(one["tabindex"] == "0" and one["aria-label"] for one in regions)
 
     def test_text_stands_out_from_its_ground(self) -> None:
-        style = (Path(pages.__file__).parent / "page" / "comparison.css").read_text()
+        style = (Path(shared.__file__).parent / "page.css").read_text()
         pairs = [
             ("#1b1b1b", "#fff"),
             ("#565c65", "#fff"),

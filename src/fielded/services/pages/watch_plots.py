@@ -51,7 +51,9 @@ def over_days(
         axes.plot(at, values, color=NEW, linewidth=1.6, label=axis, **dots)  # type: ignore[arg-type]
         for limit in limits:
             axes.axhline(limit, color=LIMIT, linewidth=1, linestyle=(0, (4, 2)), label="limit of a trigger")
-        _dates(axes)
+        if len(at) == 1:  # a day alone has no breadth to be filled
+            axes.vlines(at, low, high, color=NEW, alpha=0.4, linewidth=3)
+        _dates(axes, at)
         axes.set_ylim(bottom=min(0.0, float(np.nanmin([*values, 0.0]))))
         legend(axes)
     return made.text
@@ -68,8 +70,9 @@ def bars_over_days(name: str, days: Sequence[date], values: Sequence[float | Non
     """
     with drawing(name, _HEIGHT) as (axes, made):
         heights = [0.0 if value is None else float(value) for value in values]
-        axes.bar(date2num(list(days)), heights, color=NEW, width=0.8)
-        _dates(axes)
+        at = date2num(list(days))
+        axes.bar(at, heights, color=NEW, width=0.8)
+        _dates(axes, at)
         axes.set_ylabel(axis)
         axes.set_ylim(bottom=0)
     return made.text
@@ -118,7 +121,10 @@ def _whole_days(
     return at, values, low, high
 
 
-def _dates(axes: Axes) -> None:
+def _dates(axes: Axes, at: np.ndarray) -> None:
+    """An axis of days, with a day to spare at both ends."""
+    if len(at):
+        axes.set_xlim(at[0] - 1, at[-1] + 1)
     locator = AutoDateLocator(minticks=2, maxticks=6)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
