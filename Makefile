@@ -76,6 +76,7 @@ $(VENV)/.bench: $(STAMP) requirements/bench.lock
 
 $(BENCH_HOME)/%/.installed: requirements/%.lock ## other model servers, never in the environment of fielded
 	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --upgrade "pip>=24" # an older one stumbles over a pinned package with extras
 	$(@D)/bin/python -m pip install --quiet --require-hashes --only-binary :all: -r $< && touch $@ \
 	  || echo "$*: does not install here and will not be measured"
 
