@@ -166,7 +166,8 @@ def _judged(trigger: Trigger, measured: Measured) -> tuple[Outcome, str]:
         return "breach", measured.silent
     if measured.lacking or measured.value is None:
         return "lacking", measured.lacking or "got no value, expected one"
-    value = f"got {measured.value:.4g} of {measured.rows:,} rows"
+    of = "" if measured.metric.name in FLOW else f" of {measured.rows:,} rows"
+    value = f"got {measured.value:.4g}{of}"
     if when.crossed(measured.value):
         chance = _within_chance(trigger, measured, when)
         return ("between", f"{value}, {chance}") if chance else ("breach", f"{value}, expected not {when}")
