@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from command_line import at_site, ended
 from conftest import Store, Ticking
-from fielded.doors.cli import main
 from watching import FIRST, Watched, made_days
 
 Call = Callable[..., tuple[int, str, str]]
@@ -26,24 +26,14 @@ def call(
     watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Call:
     """`fielded` called so many days after the first; gives exit code, standard output and standard error."""
-    for name, value in watched.world.environment().items():
-        if name.startswith("FIELDED_"):
-            monkeypatch.setenv(name, value)
+    at_site(watched.world, monkeypatch)
     monkeypatch.setenv("FIELDED_DEPLOYMENT", str(watched.world.folder))
     monkeypatch.chdir(tmp_path)
 
     def run(days: int, *arguments: str) -> tuple[int, str, str]:
         moment = datetime(FIRST.year, FIRST.month, FIRST.day, 6, tzinfo=UTC) + days * DAY
         monkeypatch.setattr("fielded.doors.cli.opening.now", Ticking(moment))
-        monkeypatch.setattr("sys.argv", ["fielded", *arguments])
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        return ended(monkeypatch, capsys, *arguments)
 
     return run
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from command_line import at_site, ended
 from conftest import DAY, Spare
-from fielded.doors.cli import main
 from fielded.services.release.candidates import propose
 from releases import AUTHOR, FAILED, another_version, compared, drilled
 
@@ -20,22 +20,11 @@ Call = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def call(spare: Spare, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
     """`fielded` called by a person, at the spare's site; gives exit code, standard output and standard error."""
-    for name, value in spare.environment().items():
-        if name.startswith("FIELDED_"):
-            monkeypatch.setenv(name, value)
+    at_site(spare, monkeypatch)
     monkeypatch.chdir(spare.folder)
 
     def run(*arguments: str, by: str = "os:tester") -> tuple[int, str, str]:
-        monkeypatch.setattr("fielded.doors.cli.opening.operating_system_user", lambda: by)
-        monkeypatch.setattr("sys.argv", ["fielded", *arguments])
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        return ended(monkeypatch, capsys, *arguments, by=by)
 
     return run
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from command_line import at_site, ended
 from conftest import World
-from fielded.doors.cli import main
 from fielded.services.score_day import score_day
 from reviews import ADA, BEN, defined, gold_by_id
 
@@ -17,22 +17,11 @@ Call = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def call(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
     """`fielded` called by a person; gives exit code, standard output and standard error."""
-    for name, value in world.environment().items():
-        if name.startswith("FIELDED_"):
-            monkeypatch.setenv(name, value)
+    at_site(world, monkeypatch)
     monkeypatch.chdir(world.folder)
 
     def run(*arguments: str, by: str = ADA) -> tuple[int, str, str]:
-        monkeypatch.setattr("fielded.doors.cli.opening.operating_system_user", lambda: by)
-        monkeypatch.setattr("sys.argv", ["fielded", "review", *arguments])
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        return ended(monkeypatch, capsys, "review", *arguments, by=by)
 
     return run
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from command_line import at_site, ended
 from conftest import DAY, Spare, World, make_orders
-from fielded.doors.cli import main
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -17,19 +17,9 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     """`fielded` with arguments, at a world's site; gives exit code, standard output and standard error."""
 
     def run(world: World, *arguments: str) -> tuple[int, str, str]:
-        for name, value in world.environment().items():
-            if name.startswith("FIELDED_"):
-                monkeypatch.setenv(name, value)
+        at_site(world, monkeypatch)
         monkeypatch.chdir(world.folder)
-        monkeypatch.setattr("sys.argv", ["fielded", *arguments])
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        return ended(monkeypatch, capsys, *arguments)
 
     return run
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from command_line import at_site, ended
 from conftest import Spare, Ticking
-from fielded.doors.cli import main
 from fielded.services.monitoring.schedule_reviews import schedule_reviews
 from fielded.services.release.adopt import adopt
 
@@ -20,23 +20,13 @@ Call = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def call(spare: Spare, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
     """`fielded` called at the spare's site on a day; gives exit code, standard output and standard error."""
-    for name, value in spare.environment().items():
-        if name.startswith("FIELDED_"):
-            monkeypatch.setenv(name, value)
+    at_site(spare, monkeypatch)
     monkeypatch.chdir(spare.folder)
 
     def run(*arguments: str, days: float = 0) -> tuple[int, str, str]:
         start = Ticking()() + timedelta(days=days)
         monkeypatch.setattr("fielded.doors.cli.opening.now", Ticking(start))
-        monkeypatch.setattr("sys.argv", ["fielded", *arguments])
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        return ended(monkeypatch, capsys, *arguments)
 
     return run
 

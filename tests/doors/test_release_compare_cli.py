@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from command_line import at_site
 from conftest import DEFINITION, World
 from fielded.doors.cli import main
 from fielded.services.release.adopt import adopt
@@ -28,9 +29,7 @@ def call(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
     """Calls `fielded` in this process; a world whose version 2 is in production."""
     world.define(DEFINITION + RELEASE)
     adopt(world.open())
-    for name, value in world.environment().items():
-        if name.startswith("FIELDED_"):
-            monkeypatch.setenv(name, value)
+    at_site(world, monkeypatch)
     monkeypatch.chdir(tmp_path)
 
     def called(*arguments: str) -> tuple[int, str, str]:

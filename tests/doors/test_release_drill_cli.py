@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from command_line import at_site, ended
 from conftest import DAY, Spare
-from fielded.doors.cli import main
 from fielded.doors.cli.release_drill import COMMAND
 from fielded.services.approve import WITHDRAWN
 from fielded.services.prepare_scorer import Scorers
@@ -27,21 +27,11 @@ Call = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def call(spare: Spare, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    for name, value in spare.environment().items():
-        if name.startswith("FIELDED_"):
-            monkeypatch.setenv(name, value)
+    at_site(spare, monkeypatch)
     monkeypatch.chdir(spare.folder)
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["fielded", "release", *arguments])
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        return ended(monkeypatch, capsys, "release", *arguments)
 
     return run
 

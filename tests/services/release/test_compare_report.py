@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from fielded.services import pages as shared
 from fielded.services.pages.plots import plain
 from fielded.services.release.report import HTML_FILE, JSON_FILE, page_of, write_report
 from fielded.words.errors import Unreachable
+from pages import Parsed
 
 EVIL = (
     "<script>alert(1)</script>",
@@ -82,38 +82,6 @@ def report() -> Json:
 @pytest.fixture(scope="module")
 def page(report: Json) -> str:
     return page_of(report, "12" * 32)
-
-
-class Parsed(HTMLParser):
-    """Every element with its attributes; fails on one that is closed by another's end."""
-
-    VOID = frozenset({"meta", "br", "wbr", "hr", "img", "link", "input"})
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.text: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
 
 
 def test_what_a_waiver_set_aside_is_said() -> None:
@@ -253,7 +221,7 @@ class TestItSaysWhatWasFound:
     def test_what_stands_in_the_way_comes_first_with_got_expected_and_the_next_step(
         self, report: Json, page: str
     ) -> None:
-        text = " ".join(" ".join(Parsed(page).text).split())
+        text = Parsed(page).text
         blocked = [one for one in report["findings"] if one["outcome"] in ("failed", "not enough evidence")]
         assert blocked
         assert "The candidate does not pass" in text
@@ -304,7 +272,7 @@ class TestItSaysWhatWasFound:
             about, verdict = replace(about, gates=()), Verdict(())
             measurements = replace(measurements, performance=None)
         made = report_of(about, verdict, measurements)
-        text = " ".join(Parsed(page_of(made, "0" * 64)).text)
+        text = Parsed(page_of(made, "0" * 64)).text
         told = {
             "labels": "No labelled rows",
             "production": "nothing",

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fielded.services.monitoring.wording import METRICS, Plot, interval, svg_of
-from fielded.services.pages.page import number, opened
+from fielded.services.monitoring.wording import METRICS, interval, svg_of
+from fielded.services.pages.page import Plot, number, opened
 from fielded.services.pages.plots import Series, intervals_by_row, plain
 
 _DRAWN = 16  # rows of one plot

@@ -3,7 +3,6 @@
 What the values are is said in `decisions.monitoring.report`, what a page is like in `services.pages`.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -11,12 +10,13 @@ from typing import Any
 
 from fielded.services.monitoring.drift_shown import Drift, drift_shown, limits_of, moved
 from fielded.services.monitoring.labelled_shown import labelled_shown, labels_drawn
-from fielded.services.monitoring.wording import PACKAGE, Plot, filters, interval, json_text, svg_of, words_of
-from fielded.services.pages.page import number, opened, render, write_files
+from fielded.services.monitoring.wording import PACKAGE, filters, interval, svg_of, words_of
+from fielded.services.pages.page import Plot, number, opened, render, write_pair
 from fielded.services.pages.plots import plain
 from fielded.services.pages.watch_plots import Bar, bars_by_row, bars_over_days, over_days
 
-JSON_FILE, HTML_FILE = "monitor.json", "monitor.html"
+NAME = "monitor"  # of both files
+JSON_FILE, HTML_FILE = f"{NAME}.json", f"{NAME}.html"
 
 _DRAWN = 16  # rows of one plot
 _LISTED = 200  # rows of one table
@@ -66,10 +66,7 @@ def write_monitor_report(folder: Path, report: Json) -> str:
     Raises:
         Unreachable: the folder cannot be written.
     """
-    text = json_text(report)
-    sha256 = hashlib.sha256(text.encode()).hexdigest()
-    write_files(folder, {JSON_FILE: text, HTML_FILE: page_of(report, sha256)})
-    return sha256
+    return write_pair(folder, NAME, report, page_of)
 
 
 def page_of(report: Json, sha256: str) -> str:

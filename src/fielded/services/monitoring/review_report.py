@@ -1,17 +1,17 @@
 """The evidence of a review after promotion: `review.json`, the record, and `review.html`, which people read."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from fielded.services.monitoring.labelled_shown import labelled_shown, labels_drawn
-from fielded.services.monitoring.wording import PACKAGE, Plot, filters, json_text, svg_of
-from fielded.services.pages.page import render, write_files
+from fielded.services.monitoring.wording import PACKAGE, filters, svg_of
+from fielded.services.pages.page import Plot, render, write_pair
 from fielded.services.pages.plots import plain
 from fielded.services.pages.watch_plots import Bar, bars_by_row
 
-JSON_FILE, HTML_FILE = "review.json", "review.html"
+NAME = "review"  # of both files
+JSON_FILE, HTML_FILE = f"{NAME}.json", f"{NAME}.html"
 
 _DRAWN = 16
 _LISTED = 200
@@ -32,10 +32,7 @@ def write_review(folder: Path, evidence: Json) -> str:
     Raises:
         Unreachable: the folder cannot be written.
     """
-    text = json_text(evidence)
-    sha256 = hashlib.sha256(text.encode()).hexdigest()
-    write_files(folder, {JSON_FILE: text, HTML_FILE: page_of(evidence, sha256)})
-    return sha256
+    return write_pair(folder, NAME, evidence, page_of)
 
 
 def page_of(evidence: Json, sha256: str) -> str:

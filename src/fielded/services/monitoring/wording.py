@@ -1,15 +1,12 @@
 """How the pages of the watch say what they show."""
 
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup, escape
 
 from fielded.services.pages.plots import Interval, plain
-from fielded.words.digests import canonical_json
 
 PACKAGE = "fielded.services.monitoring"
 
@@ -35,20 +32,6 @@ _CLASSES = {
 }
 
 Json = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """A drawing with what it shows in words."""
-
-    title: str
-    words: str
-    svg: Markup
-
-
-def json_text(value: Json) -> str:
-    """A record as its file has it: sorted, one way to write each value."""
-    return json.dumps(json.loads(canonical_json(value)), indent=1, ensure_ascii=False) + "\n"
 
 
 def filters() -> dict[str, Any]:

@@ -5,8 +5,10 @@ Its policy allows the one style sheet in it, by digest. Every text is escaped, a
 
 import base64
 import hashlib
+import json
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,19 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fielded.services.pages.plots import plain
+from fielded.words.digests import canonical_json
 from fielded.words.errors import Unreachable
 
 _STYLE = "page.css"
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A drawing with what it shows in words."""
+
+    title: str
+    words: str
+    svg: Markup
 
 
 def render(package: str, template: str, filters: Mapping[str, Callable[..., Any]], **values: Any) -> str:
@@ -47,6 +59,27 @@ def render(package: str, template: str, filters: Mapping[str, Callable[..., Any]
         policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
         **values,
     )
+
+
+def write_pair(folder: Path, name: str, report: Mapping[str, Any], page_of: Callable[[Any, str], str]) -> str:
+    """Write a report twice: `NAME.json`, which is the record, and `NAME.html`, which people read.
+
+    Args:
+        folder: made where it is not there; a report in it is replaced.
+        name: of both files.
+        report: JSON values.
+        page_of: the report and the SHA-256 of its record to the page.
+
+    Returns:
+        SHA-256 of the record.
+
+    Raises:
+        Unreachable: the folder cannot be written.
+    """
+    text = json.dumps(json.loads(canonical_json(report)), indent=1, ensure_ascii=False) + "\n"
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    write_files(folder, {f"{name}.json": text, f"{name}.html": page_of(report, sha256)})
+    return sha256
 
 
 def write_files(folder: Path, files: Mapping[str, str]) -> None:

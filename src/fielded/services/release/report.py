@@ -3,11 +3,8 @@
 What a page is like is said in `services.pages`.
 """
 
-import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +12,11 @@ from markupsafe import Markup, escape
 
 from fielded.decisions.measuring.slices import OVERALL
 from fielded.definition.release import AT_LEAST, Metric
-from fielded.services.pages.page import number, opened, render, write_files
+from fielded.services.pages.page import Plot, number, opened, render, write_pair
 from fielded.services.pages.plots import Interval, Line, Series, curves, intervals_by_row, plain, reliability
-from fielded.words.digests import canonical_json
 
-JSON_FILE, HTML_FILE = "comparison.json", "comparison.html"
+NAME = "comparison"  # of both files
+JSON_FILE, HTML_FILE = f"{NAME}.json", f"{NAME}.html"
 
 _OVERALL = str(OVERALL)
 _PLACES = re.compile(r"([/_\[=])")
@@ -39,15 +36,6 @@ _STATISTICS = {"score": "shift of mean log-odds", "flag_rate": "change of the sh
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class _Plot:
-    """A drawing with what it shows in words."""
-
-    title: str
-    words: str
-    svg: Markup
-
-
 def write_report(folder: Path, report: Json) -> str:
     """Write both files, each whole or not at all.
 
@@ -61,10 +49,7 @@ def write_report(folder: Path, report: Json) -> str:
     Raises:
         Unreachable: the folder cannot be written.
     """
-    text = json.dumps(json.loads(canonical_json(report)), indent=1, ensure_ascii=False) + "\n"
-    sha256 = hashlib.sha256(text.encode()).hexdigest()
-    write_files(folder, {JSON_FILE: text, HTML_FILE: page_of(report, sha256)})
-    return sha256
+    return write_pair(folder, NAME, report, page_of)
 
 
 def page_of(report: Json, sha256: str) -> str:
@@ -119,7 +104,7 @@ def _names(report: Json) -> dict[str, str]:
     return names
 
 
-def _metrics(report: Json) -> Iterator[_Plot]:
+def _metrics(report: Json) -> Iterator[Plot]:
     found = report["metrics"]
     for metric in found["drawn"] if found["slices"] else []:
         slices = _worst_by(found["slices"], metric)[:_DRAWN]
@@ -136,10 +121,10 @@ def _metrics(report: Json) -> Iterator[_Plot]:
         words = _words(_METRICS[metric], [one["slice"] for one in slices], series)
         rows = [one["slice"] for one in slices]
         svg = intervals_by_row(f"metric-{metric}", rows, series, axis=_METRICS[metric], limits=bounds)
-        yield _Plot(f"{opened(_METRICS[metric])}{limit}", words, Markup(svg))  # noqa: S704 - ours, escaped
+        yield Plot(f"{opened(_METRICS[metric])}{limit}", words, Markup(svg))  # noqa: S704 - ours, escaped
 
 
-def _shift(report: Json) -> Iterator[_Plot]:
+def _shift(report: Json) -> Iterator[Plot]:
     for statistic, what in _STATISTICS.items():
         opening = f"{statistic}["
         measured = [
@@ -160,10 +145,10 @@ def _shift(report: Json) -> Iterator[_Plot]:
         svg = intervals_by_row(
             f"shift-{statistic.replace('_', '-')}", rows, series, axis=what, limits=limits, middle=0.0
         )
-        yield _Plot(opened(what), _words(what, rows, series), Markup(svg))  # noqa: S704 - ours, escaped
+        yield Plot(opened(what), _words(what, rows, series), Markup(svg))  # noqa: S704 - ours, escaped
 
 
-def _calibration(report: Json) -> Iterator[_Plot]:
+def _calibration(report: Json) -> Iterator[Plot]:
     found = report["calibration"]
     slices = found["slices"][:_DRAWN]
     if not slices:
@@ -176,16 +161,16 @@ def _calibration(report: Json) -> Iterator[_Plot]:
     ]
     what = "mean score less share of events"
     svg = intervals_by_row("calibration-slices", rows, series, axis=what, middle=0.0)
-    yield _Plot(opened(what), _words(what, rows, series), Markup(svg))  # noqa: S704 - ours, escaped
+    yield Plot(opened(what), _words(what, rows, series), Markup(svg))  # noqa: S704 - ours, escaped
     bins = [
         (label, name == "candidate", [(one["score"], _interval(one["events"])) for one in found[name]])
         for name, label in names.items()
     ]
     words = "Share of events against mean score, in tenths of the rows, for " + " and ".join(names.values())
-    yield _Plot("Events against scores", words, Markup(reliability("calibration-bins", bins)))  # noqa: S704 - ours
+    yield Plot("Events against scores", words, Markup(reliability("calibration-bins", bins)))  # noqa: S704 - ours
 
 
-def _cost(report: Json) -> Iterator[_Plot]:
+def _cost(report: Json) -> Iterator[Plot]:
     found = report["cost"]
     if not found["candidate"]:
         return
@@ -201,7 +186,7 @@ def _cost(report: Json) -> Iterator[_Plot]:
         for name, label in _names(report).items()
     ]
     svg = curves("cost", lines, axes_names=("threshold", "cost per row"), at=at)
-    yield _Plot("Cost per row by threshold", f"Cost per row. {', '.join(told)}", Markup(svg))  # noqa: S704 - ours, escaped
+    yield Plot("Cost per row by threshold", f"Cost per row. {', '.join(told)}", Markup(svg))  # noqa: S704 - ours, escaped
 
 
 def _words(what: str, rows: Sequence[str], series: Sequence[Series]) -> str:

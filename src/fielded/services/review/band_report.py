@@ -1,34 +1,22 @@
 """The report of a study of review bands: `band.json`, which is the record, and `band.html`, which people read."""
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from fielded.services.pages.page import number, render, write_files
+from fielded.services.pages.page import Plot, number, render, write_pair
 from fielded.services.pages.plots import Interval, plain, reliability
 from fielded.services.review.band_plots import Curve, Mark, against_reviewed
-from fielded.words.digests import canonical_json
 
-JSON_FILE, HTML_FILE = "band.json", "band.html"
+NAME = "band"  # of both files
+JSON_FILE, HTML_FILE = f"{NAME}.json", f"{NAME}.html"
 
 Json = dict[str, Any]
 
 _FEW = 20  # rows that are left, below which their errors say nothing in a drawing
 _PLACES = {"overall": "all rows", "below": "below the band", "inside": "in the band", "above": "above the band"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Plot:
-    """A drawing with what it shows in words."""
-
-    title: str
-    words: str
-    svg: Markup
 
 
 def write_band(folder: Path, report: Json) -> str:
@@ -44,10 +32,7 @@ def write_band(folder: Path, report: Json) -> str:
     Raises:
         Unreachable: the folder cannot be written.
     """
-    text = json.dumps(json.loads(canonical_json(report)), indent=1, ensure_ascii=False) + "\n"
-    sha256 = hashlib.sha256(text.encode()).hexdigest()
-    write_files(folder, {JSON_FILE: text, HTML_FILE: page_of(report, sha256)})
-    return sha256
+    return write_pair(folder, NAME, report, page_of)
 
 
 def page_of(report: Json, sha256: str) -> str:
@@ -164,7 +149,7 @@ def _estimate(one: Json) -> str:
     return f"{number(one['value'])} ({number(one['low'])} to {number(one['high'])})"
 
 
-def _plots(report: Json) -> Iterator[_Plot]:
+def _plots(report: Json) -> Iterator[Plot]:
     points = report["points"]
     words = {
         "errors": ("Errors of what is not reviewed", "errors of the rest"),
@@ -183,17 +168,17 @@ def _plots(report: Json) -> Iterator[_Plot]:
             f"{mark.label}: {number(mark.value)} at {100 * mark.reviewed:.1f}% reviewed" for mark in marks
         )
         none = number(points["nothing"][name]["value"])
-        yield _Plot(title, f"{title}: {none} without reviews; {told}. All numbers are in the table.", Markup(svg))  # noqa: S704 - ours, escaped
+        yield Plot(title, f"{title}: {none} without reviews; {told}. All numbers are in the table.", Markup(svg))  # noqa: S704 - ours, escaped
     if report["recent"] is not None:
         yield _queue_plot(report)
     bins = [(one["score"], _interval(one["events"])) for one in report["calibration"]["bins"]]
     svg = reliability("band-calibration", [("rows with a label", True, bins)])
-    yield _Plot(
+    yield Plot(
         "Events against scores", "Share of events against mean score, in tenths of the rows.", Markup(svg)  # noqa: S704 - ours
     )  # fmt: skip
 
 
-def _queue_plot(report: Json) -> _Plot:
+def _queue_plot(report: Json) -> Plot:
     points = report["points"]
 
     def line(found: Sequence[Json]) -> list[tuple[float, Interval]]:
@@ -208,7 +193,7 @@ def _queue_plot(report: Json) -> _Plot:
     curve = Curve("Chow's bands, with the range of whole weeks", True, line(points["chow"]))
     svg = against_reviewed("band-queue", [curve], marks, axis="cases a week")
     words = f"Cases a week against the share reviewed. The definition's band: {marks[0].value:,.0f}."
-    return _Plot("The queue", words, Markup(svg))  # noqa: S704 - ours
+    return Plot("The queue", words, Markup(svg))  # noqa: S704 - ours
 
 
 def _line(points: Sequence[Json], name: str) -> list[tuple[float, Interval]]:
