@@ -103,10 +103,14 @@ def test_a_drill_that_is_told_to_end_leaves_no_process_no_folder_and_no_event(
     spare: Spare, number: signal.Signals
 ) -> None:
     scored(spare)
+    # What a shell starts in the background ignores SIGINT, and so does every child of it; what is handled here is
+    # not ignored there.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [*COMMAND, "release", "drill", "-d", str(spare.folder), "--workers", "2"],
         env=spare.environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=spare.folder,
     )  # fmt: skip
+    signal.signal(signal.SIGINT, before)
     try:
         assert process.stderr is not None
         for line in process.stderr:
