@@ -17,6 +17,7 @@ _CONFIG = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 Role = Literal["score", "review", "audit", "release"]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+HERE = frozenset({"127.0.0.1", "::1", "localhost"})  # hosts that are this machine
 ROLES: frozenset[Role] = frozenset(get_args(Role))
 SecretRef = Annotated[str, StringConstraints(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$")]
 
@@ -31,22 +32,31 @@ def _network(text: str) -> str:
     return text
 
 
-def _key_set_place(text: str) -> str:
-    """Nobody on the way may put keys of his own into the answer: TLS, a file, or this machine itself."""
-    if text.startswith("file:"):
-        return text
-    expected = (
-        "https://HOST/..., file:PATH, or http:// on 127.0.0.1, [::1] or localhost; no user or password in it"
-    )
+def safe_url(text: str, expected: str) -> str:
+    """A URL on whose way nobody may read or change anything: TLS, or this machine itself.
+
+    Raises:
+        ValueError: it is none, or has a user or password in it; says `expected`.
+    """
     try:
         url = urlsplit(text)
         _ = url.port
     except ValueError:
         raise ValueError(expected) from None
-    here = url.scheme == "http" and url.hostname in ("127.0.0.1", "::1", "localhost")
+    here = url.scheme == "http" and url.hostname in HERE
     if not (here or url.scheme == "https") or not url.hostname or "@" in url.netloc or not text.isprintable():
         raise ValueError(expected)
     return text
+
+
+def _key_set_place(text: str) -> str:
+    """Nobody on the way may put keys of his own into the answer."""
+    if text.startswith("file:"):
+        return text
+    return safe_url(
+        text,
+        "https://HOST/..., file:PATH, or http:// on 127.0.0.1, [::1] or localhost; no user or password in it",
+    )
 
 
 def _frozen(mapping: Mapping[Role, tuple[str, ...]]) -> Mapping[Role, tuple[str, ...]]:

@@ -4,30 +4,20 @@ Nothing here is a secret: where one is needed, a reference stands (`env:NAME` or
 """
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.dataclasses import dataclass
 
-from fielded.definition.serving import SecretRef
+from fielded.definition.serving import HERE, SecretRef, safe_url
 
 _CONFIG = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-HERE = frozenset({"127.0.0.1", "::1", "localhost"})
-
 
 def _place(text: str) -> str:
-    """Nobody on the way may read or change what is sent: TLS, or this machine itself."""
-    expected = "https://HOST/..., or http:// on 127.0.0.1, [::1] or localhost; no user or password in it"
-    try:
-        url = urlsplit(text)
-        _ = url.port
-    except ValueError:
-        raise ValueError(expected) from None
-    here = url.scheme == "http" and url.hostname in HERE
-    if not (here or url.scheme == "https") or not url.hostname or "@" in url.netloc or not text.isprintable():
-        raise ValueError(expected)
-    return text
+    """Nobody on the way may read or change what is sent."""
+    return safe_url(
+        text, "https://HOST/..., or http:// on 127.0.0.1, [::1] or localhost; no user or password in it"
+    )
 
 
 _Url = Annotated[str, AfterValidator(_place)]

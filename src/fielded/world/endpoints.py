@@ -4,9 +4,8 @@ import http.client
 import ssl
 from urllib.parse import SplitResult, urlsplit
 
+from fielded.definition.serving import HERE
 from fielded.words.errors import Unreachable, WrongUse
-
-_HERE = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class Endpoint:
@@ -23,7 +22,7 @@ class Endpoint:
 
     def __init__(self, url: str, token: str = "", timeout: float = 30.0) -> None:
         self._parts = _checked(url)
-        if token and self._parts.scheme == "http" and self._parts.hostname not in _HERE:
+        if token and self._parts.scheme == "http" and self._parts.hostname not in HERE:
             raise WrongUse("URL: got http:// with a token, expected https://: anybody on the way could read it")
         if not token.isprintable():
             raise WrongUse("token: got a line end or another control character, expected plain text")

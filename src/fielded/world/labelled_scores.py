@@ -12,30 +12,24 @@
 Rows that still wait in a journal are not among them: drain it first to have the last minutes too.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
-import duckdb
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError
 
 from fielded.decisions.monitoring.labelled_window import LabelledScores, Scored
 from fielded.decisions.rows import PARTITION, SHADOW
 from fielded.decisions.rules import ARROW_TYPES
 from fielded.definition.deployment import Deployment
-from fielded.words.errors import Unreachable
 from fielded.world.counted_runs import counted_runs
 from fielded.world.delta_reading import StreamedDataset, dataset_of
-from fielded.world.engines.settings import duckdb_settings
+from fielded.world.engines.asking import needs_more, query_errors, spilling
 from fielded.world.outcomes import Outcomes
 from fielded.world.score_moments import moment_of
 from fielded.world.workplace import Workplace
@@ -83,17 +77,14 @@ def labelled_scores(
     if table is None:
         return _scores(asked, None, {})
     outcomes = workplace.tables.find(Outcomes(workplace.tables, workplace.site, deployment.name).name)
-    spill = workplace.site.cache / "spill"
-    spill.mkdir(parents=True, exist_ok=True)
-    with _errors(), TemporaryDirectory(dir=spill, prefix="labels-") as scratch:
-        connection = ibis.duckdb.connect(**duckdb_settings(workplace.site, Path(scratch)))
-        try:
-            # As a table, for it is read twice; past its memory DuckDB keeps it in the folder to spill to.
-            made = connection.compile(_joined(connection, asked, table, outcomes))
-            connection.con.execute(f"CREATE TABLE {_JOINED} AS {made}")
-            return _read(connection, asked)
-        finally:
-            connection.disconnect()
+    with (
+        query_errors("predictions or outcomes", needs_more("labels")),
+        spilling(workplace.site, "labels-") as connection,
+    ):
+        # As a table, for it is read twice; past its memory DuckDB keeps it in the folder to spill to.
+        made = connection.compile(_joined(connection, asked, table, outcomes))
+        connection.con.execute(f"CREATE TABLE {_JOINED} AS {made}")
+        return _read(connection, asked)
 
 
 def _joined(
@@ -207,20 +198,3 @@ def _scores(asked: _Asked, rows: pa.Table | None, by_day: Mapping[date, Scored])
         by_day=MappingProxyType(dict(by_day)),
         notes=tuple(notes),
     )
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    """What DuckDB said, without the values that may stand in it."""
-    try:
-        yield
-    except DeltaError as error:
-        reason = str(error).splitlines()[0]
-        raise Unreachable(f"predictions or outcomes: cannot be read by this engine ({reason})") from error
-    except (duckdb.Error, pa.ArrowInvalid, OSError) as error:
-        reason = getattr(error, "strerror", None) or str(error).partition(":")[0].strip()
-        if reason == "Out of Memory Error":
-            raise Unreachable(
-                "labels: the query needs more than engine_memory_mib and cannot spill. Raise it in site.yaml"
-            ) from error
-        raise Unreachable(f"predictions or outcomes: cannot be read ({reason})") from error

@@ -8,24 +8,18 @@ the latest score of a subject.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
-import duckdb
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake.exceptions import DeltaError
 
 from fielded.decisions.rows import API, BATCH, PARTITION
 from fielded.definition.site import Site
-from fielded.words.errors import Unreachable
 from fielded.world.delta_reading import StreamedDataset, dataset_of
-from fielded.world.engines.settings import duckdb_settings
+from fielded.world.engines.asking import needs_more, query_errors, spilling
 from fielded.world.journal import Journals
 from fielded.world.tables import DeltaTables
 
@@ -74,23 +68,20 @@ def latest_pairs(source: ScoreSource, columns: Sequence[str], days: Days) -> Ite
     Raises:
         Unreachable: a table or journal cannot be read, or the query finds no room to spill to.
     """
-    spill = source.site.cache / "spill"
-    spill.mkdir(parents=True, exist_ok=True)
-    with _errors(source.predictions), TemporaryDirectory(dir=spill, prefix="pairs-") as scratch:
-        connection = ibis.duckdb.connect(**duckdb_settings(source.site, Path(scratch)))
-        try:
-            # The journals first: a row that is drained meanwhile is then there twice, not missed.
-            table = source.tables.find(source.predictions)
-            if table is None:  # then there is no batch score
-                return
-            waiting = _load_waiting(connection, source.journals, str(table.metadata().id), columns)
-            table = source.tables.open(source.predictions)
-            connection.con.register("ledger", dataset_of(table, StreamedDataset))
-            found = _pairs([connection.table("ledger"), *waiting], columns, days)
-            # A relation streams; what Ibis itself offers goes through a result that DuckDB 2 holds whole.
-            yield from connection.con.sql(connection.compile(found)).to_arrow_reader(_PAIR_ROWS)
-        finally:
-            connection.disconnect()
+    with (
+        query_errors(f"table {source.predictions}", needs_more("discrepancies", ", or ask for fewer days")),
+        spilling(source.site, "pairs-") as connection,
+    ):
+        # The journals first: a row that is drained meanwhile is then there twice, not missed.
+        table = source.tables.find(source.predictions)
+        if table is None:  # then there is no batch score
+            return
+        waiting = _load_waiting(connection, source.journals, str(table.metadata().id), columns)
+        table = source.tables.open(source.predictions)
+        connection.con.register("ledger", dataset_of(table, StreamedDataset))
+        found = _pairs([connection.table("ledger"), *waiting], columns, days)
+        # A relation streams; what Ibis itself offers goes through a result that DuckDB 2 holds whole.
+        yield from connection.con.sql(connection.compile(found)).to_arrow_reader(_PAIR_ROWS)
 
 
 def _load_waiting(
@@ -164,21 +155,3 @@ def _latest(table: ir.Table) -> ir.Table:
 
 def _packed(table: ir.Table, columns: Sequence[str], name: str) -> ir.Table:
     return table.select("subject", **{name: ibis.struct({column: table[column] for column in columns})})
-
-
-@contextmanager
-def _errors(table: str) -> Iterator[None]:
-    """What DuckDB said, without the values that may stand in it."""
-    try:
-        yield
-    except DeltaError as error:
-        reason = str(error).splitlines()[0]
-        raise Unreachable(f"table {table}: cannot be read by this engine ({reason})") from error
-    except (duckdb.Error, pa.ArrowInvalid, OSError) as error:  # in the middle of a stream Arrow passes them on
-        reason = getattr(error, "strerror", None) or str(error).partition(":")[0].strip()
-        if reason == "Out of Memory Error":
-            raise Unreachable(
-                "discrepancies: the query needs more than engine_memory_mib and cannot spill. Raise it in "
-                "site.yaml, or ask for fewer days"
-            ) from error
-        raise Unreachable(f"table {table}: cannot be read ({reason})") from error

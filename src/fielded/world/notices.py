@@ -23,7 +23,8 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from fielded.definition.watching import HERE, Mail, Watching, Webhook
+from fielded.definition.serving import HERE
+from fielded.definition.watching import Mail, Watching, Webhook
 from fielded.words.errors import WrongUse
 from fielded.world.secrets import resolve_secret
 

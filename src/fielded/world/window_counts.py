@@ -12,20 +12,15 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
-import duckdb
 import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake.exceptions import DeltaError
 
 from fielded.decisions.monitoring.grids import Parts
 from fielded.decisions.monitoring.histograms import Grid, Histograms
@@ -33,12 +28,13 @@ from fielded.decisions.monitoring.profile import Profile
 from fielded.decisions.rows import BATCH, PARTITION, SHADOW
 from fielded.definition.monitoring import SCORE
 from fielded.definition.site import Site
-from fielded.words.errors import Unreachable
 from fielded.world.delta_reading import StreamedDataset, dataset_of
-from fielded.world.engines.settings import duckdb_settings
+from fielded.world.engines.asking import query_errors, spilling
 from fielded.world.tables import DeltaTables
 
 _RESULT_ROWS = 131_072  # groups given back at once
+
+_STEP = "Run `fielded audit verify`, or raise engine_memory_mib"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +85,14 @@ def daily_counts(source: CountSource, profile: Profile, wanted: Wanted) -> dict[
     table = source.tables.find(source.predictions)
     if table is None:
         return {}
-    spill = source.site.cache / "spill"
-    spill.mkdir(parents=True, exist_ok=True)
-    with _errors(source.predictions), TemporaryDirectory(dir=spill, prefix="counts-") as scratch:
-        connection = ibis.duckdb.connect(**duckdb_settings(source.site, Path(scratch)))
-        try:
-            connection.con.register("predictions", dataset_of(table, StreamedDataset))
-            query = count_query(connection.table("predictions"), profile, wanted)
-            # A relation streams; what Ibis itself offers goes through a result that DuckDB 2 holds whole.
-            return collected(profile, connection.con.sql(connection.compile(query)).to_arrow_reader(_RESULT_ROWS))
-        finally:
-            connection.disconnect()
+    with (
+        query_errors(f"table {source.predictions}", failed="cannot be counted", step=_STEP),
+        spilling(source.site, "counts-") as connection,
+    ):
+        connection.con.register("predictions", dataset_of(table, StreamedDataset))
+        query = count_query(connection.table("predictions"), profile, wanted)
+        # A relation streams; what Ibis itself offers goes through a result that DuckDB 2 holds whole.
+        return collected(profile, connection.con.sql(connection.compile(query)).to_arrow_reader(_RESULT_ROWS))
 
 
 def count_query(predictions: ir.Table, profile: Profile, wanted: Wanted) -> ir.Table:
@@ -233,18 +226,3 @@ def _starts(profile: Profile) -> dict[str, int]:
 
 def _width(profile: Profile) -> int:
     return sum(grid.bins for grid in profile.grids.values())
-
-
-@contextmanager
-def _errors(table: str) -> Iterator[None]:
-    """What DuckDB said, without the values that may stand in it."""
-    try:
-        yield
-    except DeltaError as error:
-        reason = str(error).splitlines()[0]
-        raise Unreachable(f"table {table}: cannot be read by this engine ({reason})") from error
-    except (duckdb.Error, pa.ArrowInvalid, OSError) as error:  # in the middle of a stream Arrow passes them on
-        reason = getattr(error, "strerror", None) or str(error).partition(":")[0].strip()
-        raise Unreachable(
-            f"table {table}: cannot be counted ({reason}). Run `fielded audit verify`, or raise engine_memory_mib"
-        ) from error

@@ -6,19 +6,13 @@ profile they are the values of its categories and truth values.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any
 
-import duckdb
 import ibis
 import ibis.expr.types as ir
-import pyarrow as pa
-from deltalake.exceptions import DeltaError
 
 from fielded.decisions.measuring.slices import MOST_PARTS
 from fielded.decisions.monitoring.grids import Parts
@@ -28,10 +22,9 @@ from fielded.decisions.monitoring.measure import Tally
 from fielded.decisions.monitoring.profile import Profile
 from fielded.decisions.rows import PARTITION, SHADOW
 from fielded.definition.deployment import Deployment
-from fielded.words.errors import Unreachable
 from fielded.world.counted_runs import counted_runs
 from fielded.world.delta_reading import StreamedDataset, dataset_of
-from fielded.world.engines.settings import duckdb_settings
+from fielded.world.engines.asking import needs_more, query_errors, spilling
 from fielded.world.workplace import Workplace
 
 _BATCH_ROWS = 16_384
@@ -82,20 +75,17 @@ def daily_tallies(workplace: Workplace, wanted: TallyOf) -> Tallies:
     table = workplace.tables.find(workplace.ledger.predictions)
     if table is None:
         return Tallies(MappingProxyType({}), None, ())
-    spill = workplace.site.cache / "spill"
-    spill.mkdir(parents=True, exist_ok=True)
-    with _errors(workplace.ledger.predictions), TemporaryDirectory(dir=spill, prefix="tallies-") as scratch:
-        connection = ibis.duckdb.connect(**duckdb_settings(workplace.site, Path(scratch)))
-        try:
-            connection.con.register("ledger", dataset_of(table, StreamedDataset))
-            runs = list(counted_runs(table, wanted.first, wanted.last).values())
-            rows = _rows(connection.table("ledger"), workplace.deployment, wanted, runs)
-            slices, notes = _slices(workplace.deployment, wanted.profile)
-            found = _grouped(rows, slices, wanted.profile)
-            reader = connection.con.sql(connection.compile(found)).to_arrow_reader(_BATCH_ROWS)
-            return _read((row for batch in reader for row in batch.to_pylist()), slices, wanted.profile, notes)
-        finally:
-            connection.disconnect()
+    with (
+        query_errors(f"table {workplace.ledger.predictions}", needs_more("monitor")),
+        spilling(workplace.site, "tallies-") as connection,
+    ):
+        connection.con.register("ledger", dataset_of(table, StreamedDataset))
+        runs = list(counted_runs(table, wanted.first, wanted.last).values())
+        rows = _rows(connection.table("ledger"), workplace.deployment, wanted, runs)
+        slices, notes = _slices(workplace.deployment, wanted.profile)
+        found = _grouped(rows, slices, wanted.profile)
+        reader = connection.con.sql(connection.compile(found)).to_arrow_reader(_BATCH_ROWS)
+        return _read((row for batch in reader for row in batch.to_pylist()), slices, wanted.profile, notes)
 
 
 def _rows(ledger: ir.Table, deployment: Deployment, wanted: TallyOf, runs: list[str]) -> ir.Table:
@@ -213,20 +203,3 @@ def _too_many(daily: Mapping[date, Mapping[Place, Tally]]) -> set[str]:
         for place in held:
             parts.setdefault(place.column, set()).add(place.part)
     return {column for column, names in parts.items() if column and len(names) > MOST_PARTS}
-
-
-@contextmanager
-def _errors(table: str) -> Iterator[None]:
-    """What DuckDB said, without the values that may stand in it."""
-    try:
-        yield
-    except DeltaError as error:
-        reason = str(error).splitlines()[0]
-        raise Unreachable(f"table {table}: cannot be read by this engine ({reason})") from error
-    except (duckdb.Error, pa.ArrowInvalid, OSError) as error:
-        reason = getattr(error, "strerror", None) or str(error).partition(":")[0].strip()
-        if reason == "Out of Memory Error":
-            raise Unreachable(
-                "monitor: the query needs more than engine_memory_mib and cannot spill. Raise it in site.yaml"
-            ) from error
-        raise Unreachable(f"table {table}: cannot be read ({reason})") from error

@@ -5,12 +5,24 @@ the others), `brier` (Student).
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 
 from fielded.decisions.measuring.areas import area
 from fielded.decisions.measuring.intervals import Estimate, mean, proportion
 from fielded.definition.release import Metric
+
+NAMES: Mapping[Metric, str] = MappingProxyType(
+    {
+        "auc": "area under the ROC curve",
+        "precision": "precision",
+        "recall": "recall",
+        "fnr": "false negative rate",
+        "fpr": "false positive rate",
+        "brier": "Brier score",
+    }
+)
 
 
 def metrics(

@@ -28,6 +28,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal, Self
 
+from fielded.decisions.acts import Act
+
 ADOPTED = "release_adopted"
 PROPOSED = "release_proposed"
 COMPARED = "release_compared"
@@ -78,48 +80,10 @@ def pinned_or_none(details: Mapping[str, Any] | None) -> Pinned | None:
     return None if details is None else Pinned.read(details)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReleaseEvent:
-    """One act or observation.
+class ReleaseEvent(Act):
+    """One act or observation about a model."""
 
-    Attributes:
-        turn: its number among this model's, from 1.
-        event_id: as in the ledger.
-        kind: one of this module's.
-        actor: authenticated identity.
-        at: UTC.
-        details: see the module.
-    """
-
-    turn: int
-    event_id: str
-    kind: str
-    actor: str
-    at: datetime
-    details: Mapping[str, Any]
-
-    @classmethod
-    def read(cls, row: Mapping[str, Any]) -> Self:
-        """From a row of the events table whose details are read.
-
-        Raises:
-            KeyError: one of its columns or its turn is not there.
-            TypeError: the turn or the time is none.
-            ValueError: the turn is no number.
-        """
-        if not isinstance(row["occurred_at"], datetime):
-            raise TypeError("occurred_at")
-        return cls(
-            turn=int(row["details"]["turn"]),
-            event_id=str(row["event_id"]),
-            kind=str(row["kind"]),
-            actor=str(row["actor"]),
-            at=row["occurred_at"],
-            details=row["details"],
-        )
-
-    def __str__(self) -> str:
-        return f"{self.kind} by {self.actor} at {self.at:%Y-%m-%d %H:%M:%S} UTC"
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,10 @@ Those of single kinds:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
+
+from fielded.decisions.acts import Act
 
 CLAIMED = "case_claimed"
 RELEASED = "case_released"
@@ -39,50 +40,20 @@ Final = Literal["flagged", "clear"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CaseEvent:
+class CaseEvent(Act):
     """One act about one case.
 
     Attributes:
-        turn: its number among the case's, from 1.
-        event_id: as in the ledger.
-        kind: one of this module's.
-        actor: authenticated identity.
-        at: UTC.
-        details: see the module.
         sequence: its number among all events of the ledger; 0 where it is not there yet.
     """
 
-    turn: int
-    event_id: str
-    kind: str
-    actor: str
-    at: datetime
-    details: Mapping[str, Any]
     sequence: int = 0
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> Self:
-        """From a row of the events table whose details are read.
-
-        Raises:
-            KeyError: one of its columns or its turn is not there.
-            TypeError: the turn or the time is none.
-            ValueError: the turn is no number.
-        """
-        if not isinstance(row["occurred_at"], datetime):
-            raise TypeError("occurred_at")
-        return cls(
-            turn=int(row["details"]["turn"]),
-            event_id=str(row["event_id"]),
-            kind=str(row["kind"]),
-            actor=str(row["actor"]),
-            at=row["occurred_at"],
-            details=row["details"],
-            sequence=int(row["sequence"]),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.kind} by {self.actor} at {self.at:%Y-%m-%d %H:%M:%S} UTC"
+        """As `Act.read`; a row's number is a whole one too."""
+        # Named, for a dataclass with slots is another class than the one that `super()` knows.
+        return replace(super(CaseEvent, cls).read(row), sequence=int(row["sequence"]))
 
 
 def final_of(flag: bool) -> Final:

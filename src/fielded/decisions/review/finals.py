@@ -82,7 +82,6 @@ class Finals:
         return found
 
 
-NO_FINALS = Finals((), frozenset(), 0)
 _LOOKED_AT = ("request_id", "subject", "score", "decision", "scored_at")
 
 

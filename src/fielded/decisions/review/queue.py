@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from fielded.decisions.review.acts import CaseEvent
 from fielded.decisions.review.case import Case, due_at, expires_at
 from fielded.decisions.review.state import CaseState, Decision
 from fielded.definition.review import Carry, Review
@@ -148,21 +147,6 @@ def is_covered(case: Case, settled: Mapping[str, Sequence[Settled]], carry: Carr
         one.request_id != case.request_id and one.covers(case.score, case.place, carry)
         for one in settled.get(case.subject, ())
     )
-
-
-def by_case(events: Iterable[CaseEvent], about: Iterable[str]) -> dict[str, list[CaseEvent]]:
-    """Events of each case, in the order of their turns.
-
-    Args:
-        events: of any cases.
-        about: request id of each event.
-    """
-    found: dict[str, list[CaseEvent]] = {}
-    for request_id, event in zip(about, events, strict=True):
-        found.setdefault(request_id, []).append(event)
-    for own in found.values():
-        own.sort(key=lambda event: event.turn)
-    return found
 
 
 def by_subject(settled: Iterable[Settled]) -> dict[str, list[Settled]]:

@@ -1,6 +1,6 @@
 """`fielded review stats`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -10,8 +10,6 @@ from fielded.doors.cli.options import HERE, Folder, Json, SiteFile
 from fielded.doors.cli.rendering import out, print_fields, print_json, print_table
 from fielded.services.review.stats import DAYS, ReviewStats
 from fielded.services.review.stats import stats as read_stats
-
-_COUNTS = ("routed", "cases", "decided", "late", "expired", "contested_expired", "seconds_missed")
 
 
 def stats(
@@ -23,45 +21,9 @@ def stats(
     """How the review goes: queue, overriding, agreement, and whether the model is followed against judgement."""
     found = read_stats(open_from(deployment, site), days)
     if as_json:
-        print_json(as_dict(found))
+        print_json(found.as_dict())
     else:
         _print(found)
-
-
-def as_dict(found: ReviewStats) -> dict[str, Any]:
-    """For a machine."""
-    queue, errors = found.queue, found.errors
-    return {
-        "at": found.at,
-        "first_day": found.first_day,
-        "queue": {
-            "waiting": queue.waiting,
-            "by_stage": dict(queue.by_stage),
-            "claimed": queue.claimed,
-            "overdue": queue.overdue,
-            "oldest_seconds": queue.oldest_seconds,
-        },
-        **{name: getattr(found, name) for name in _COUNTS},
-        "overrides": {name: _estimate(one) for name, one in found.overrides.items()},
-        "agreement": {"kappa": _estimate(found.agreement.kappa), "observed": _estimate(found.agreement.observed)},
-        "automation_bias": {
-            "given_up": _estimate(found.bias.given_up),
-            "put_right": _estimate(found.bias.put_right),
-            "known": found.bias.known,
-        },
-        "errors": {
-            "wrong": _estimate(errors.wrong),
-            "wrong_flags": _estimate(errors.wrong_flags),
-            "missed": _estimate(errors.missed),
-            "decided": errors.decided,
-            "drawn": errors.drawn,
-            "stand_for": errors.stand_for,
-        },
-    }
-
-
-def _estimate(one: Estimate) -> dict[str, Any]:
-    return {"value": one.value, "low": one.low, "high": one.high, "rows": one.rows}
 
 
 def _print(found: ReviewStats) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from fielded.decisions.measuring.intervals import Estimate
 from fielded.decisions.review.acts import CaseEvent
 from fielded.decisions.review.state import Decision
 from fielded.services.review.act import Done
@@ -14,7 +13,6 @@ from fielded.services.review.stats import ReviewStats
 Json = dict[str, Any]
 
 _DECIDED = ("by", "at", "outcome", "final", "reason", "text")
-_COUNTS = ("routed", "cases", "decided", "late", "expired", "contested_expired", "seconds_missed")
 
 
 def queue(found: Queue) -> Json:
@@ -54,24 +52,7 @@ def done(made: Done, seen: CaseView) -> Json:
 
 def stats(found: ReviewStats) -> Json:
     """How the review goes."""
-    errors = found.errors
-    return {
-        "at": _plain(found.at),
-        "first_day": _plain(found.first_day),
-        "queue": {name: _plain(getattr(found.queue, name)) for name in found.queue.__dataclass_fields__},
-        **{name: getattr(found, name) for name in _COUNTS},
-        "overrides": {name: _estimate(one) for name, one in found.overrides.items()},
-        "agreement": {"kappa": _estimate(found.agreement.kappa), "observed": _estimate(found.agreement.observed)},
-        "automation_bias": {
-            "given_up": _estimate(found.bias.given_up),
-            "put_right": _estimate(found.bias.put_right),
-            "known": found.bias.known,
-        },
-        "errors": {
-            **{name: _estimate(getattr(errors, name)) for name in ("wrong", "wrong_flags", "missed")},
-            **{name: getattr(errors, name) for name in ("decided", "drawn", "stand_for")},
-        },
-    }
+    return {name: _plain(value) for name, value in found.as_dict().items()}
 
 
 def _event(event: CaseEvent) -> Json:
@@ -80,10 +61,6 @@ def _event(event: CaseEvent) -> Json:
 
 def _decided(standing: Decision | None) -> Json | None:
     return None if standing is None else {name: _plain(getattr(standing, name)) for name in _DECIDED}
-
-
-def _estimate(one: Estimate) -> Json:
-    return {"value": one.value, "low": one.low, "high": one.high, "rows": one.rows}
 
 
 def _plain(value: Any) -> Any:

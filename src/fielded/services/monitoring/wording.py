@@ -6,18 +6,14 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from fielded.decisions.measuring.accuracy import NAMES
 from fielded.services.pages.plots import Interval, plain
 
 PACKAGE = "fielded.services.monitoring"
 
 _PLACES = re.compile(r"([/_\[=(])")
-METRICS = {
-    "auc": "area under the ROC curve",
-    "precision": "precision",
-    "recall": "recall",
-    "fnr": "false negative rate",
-    "fpr": "false positive rate",
-    "brier": "Brier score",
+METRICS: Mapping[str, str] = {
+    **{str(name): text for name, text in NAMES.items()},
     "calibration": "mean score less share of events",
     "accuracy": "accuracy",
 }

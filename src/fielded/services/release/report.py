@@ -10,6 +10,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from fielded.decisions.measuring.accuracy import NAMES
 from fielded.decisions.measuring.slices import OVERALL
 from fielded.definition.release import AT_LEAST, Metric
 from fielded.services.pages.page import Plot, number, opened, render, write_pair
@@ -22,14 +23,6 @@ _OVERALL = str(OVERALL)
 _PLACES = re.compile(r"([/_\[=])")
 _DRAWN = 16  # slices in one plot
 _LISTED = 200  # rows of one table
-_METRICS = {
-    "auc": "area under the ROC curve",
-    "precision": "precision",
-    "recall": "recall",
-    "fnr": "false negative rate",
-    "fpr": "false positive rate",
-    "brier": "Brier score",
-}
 _CLASSES = {"failed": "failed", "not enough evidence": "lacking", "waived": "waived", "passed": "passed"}
 _STATISTICS = {"score": "shift of mean log-odds", "flag_rate": "change of the share flagged"}
 
@@ -64,7 +57,7 @@ def page_of(report: Json, sha256: str) -> str:
         "fielded.services.release",
         "comparison.html.j2",
         {
-            "metric": _METRICS.__getitem__,
+            "metric": NAMES.__getitem__,
             "worst_by": _worst_by,
             "breakable": _breakable,
             "outcome_class": _CLASSES.__getitem__,
@@ -118,10 +111,10 @@ def _metrics(report: Json) -> Iterator[Plot]:
         ]
         bounds = [found["bounds"][metric]] if metric in found["bounds"] else []
         limit = f", limit {found['limits'][metric]}" if bounds else ""
-        words = _words(_METRICS[metric], [one["slice"] for one in slices], series)
+        words = _words(NAMES[metric], [one["slice"] for one in slices], series)
         rows = [one["slice"] for one in slices]
-        svg = intervals_by_row(f"metric-{metric}", rows, series, axis=_METRICS[metric], limits=bounds)
-        yield Plot(f"{opened(_METRICS[metric])}{limit}", words, Markup(svg))  # noqa: S704 - ours, escaped
+        svg = intervals_by_row(f"metric-{metric}", rows, series, axis=NAMES[metric], limits=bounds)
+        yield Plot(f"{opened(NAMES[metric])}{limit}", words, Markup(svg))  # noqa: S704 - ours, escaped
 
 
 def _shift(report: Json) -> Iterator[Plot]:

@@ -52,8 +52,13 @@ def settled(events: Mapping[str, list[CaseEvent]]) -> list[Settled]:
         try:
             found.append(Settled.read(request_id, decision))
         except (KeyError, TypeError, ValueError) as error:
-            raise Refused(
-                f"case {request_id}: got a decision without a readable {error}, expected what fielded writes. "
-                "Run `fielded audit verify`"
-            ) from None
+            raise unreadable(request_id, error) from None
     return found
+
+
+def unreadable(request_id: str, error: Exception) -> Refused:
+    """Why a decision on record is not taken: `error` names what could not be read of it."""
+    return Refused(
+        f"case {request_id}: got a decision without a readable {error}, expected what fielded writes. "
+        "Run `fielded audit verify`"
+    )

@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,8 +27,9 @@ from fielded.decisions.review.statistics import (
 )
 from fielded.decisions.rows import PARTITION
 from fielded.services.authority import require_role
+from fielded.services.review.finals import unreadable
 from fielded.services.review.queue import Known, look, what_is_known
-from fielded.words.errors import Refused, WrongUse
+from fielded.words.errors import WrongUse
 from fielded.world.ledger_tables import ledger_tables
 from fielded.world.review_rows import ROUTED, routed_rows
 from fielded.world.reviewed_outcomes import outcomes_of
@@ -37,6 +39,9 @@ DAYS = 90  # that statistics are made over, unless others are asked for
 CONFIDENCE = 0.95
 
 _KEPT = ["request_id", "subject", "score", "flag", "decision", "review_propensity", "scored_at", PARTITION]
+
+
+_COUNTS = ("routed", "cases", "decided", "late", "expired", "contested_expired", "seconds_missed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +98,36 @@ class ReviewStats:
     agreement: Agreement
     bias: AutomationBias
     errors: ErrorRates
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a machine: plain values, days and times."""
+        return {
+            "at": self.at,
+            "first_day": self.first_day,
+            "queue": {
+                "waiting": self.queue.waiting,
+                "by_stage": dict(self.queue.by_stage),
+                "claimed": self.queue.claimed,
+                "overdue": self.queue.overdue,
+                "oldest_seconds": self.queue.oldest_seconds,
+            },
+            **{name: getattr(self, name) for name in _COUNTS},
+            "overrides": {name: asdict(one) for name, one in self.overrides.items()},
+            "agreement": {"kappa": asdict(self.agreement.kappa), "observed": asdict(self.agreement.observed)},
+            "automation_bias": {
+                "given_up": asdict(self.bias.given_up),
+                "put_right": asdict(self.bias.put_right),
+                "known": self.bias.known,
+            },
+            "errors": {
+                "wrong": asdict(self.errors.wrong),
+                "wrong_flags": asdict(self.errors.wrong_flags),
+                "missed": asdict(self.errors.missed),
+                "decided": self.errors.decided,
+                "drawn": self.errors.drawn,
+                "stand_for": self.errors.stand_for,
+            },
+        }
 
 
 def stats(workplace: Workplace, days: int = DAYS) -> ReviewStats:
@@ -171,10 +206,7 @@ def _reviewed(known: Known, first: date) -> list[Reviewed]:
         try:
             found.append(Reviewed.read(state))
         except (KeyError, TypeError, ValueError) as error:
-            raise Refused(
-                f"case {request_id}: got a decision without a readable {error}, expected what fielded writes. "
-                "Run `fielded audit verify`"
-            ) from None
+            raise unreadable(request_id, error) from None
     return found
 
 
