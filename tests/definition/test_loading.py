@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 
 from conftest import DEFINITION, POPULATION
 from fielded.definition import Deployment, load_deployment
+from fielded.definition.ato import Ato
 from fielded.definition.consistency import GOLD_COLUMNS
 from fielded.words.errors import DefinitionError, Finding
 
@@ -112,7 +113,6 @@ def definitions(draw: st.DrawFn) -> dict[str, Any]:
             "quarantine_limit": draw(PROBABILITIES),
         },
         "slices": draw(st.lists(st.sampled_from(named), unique=True)),
-        "ato": draw(st.dictionaries(NAMES, st.integers() | st.text("ab ") | st.lists(st.booleans()))),
     }
 
 
@@ -144,7 +144,7 @@ def test_what_is_left_out_has_its_default() -> None:
     assert loaded.features["hours"].nullable is False
     assert loaded.features["hours"].unseen == "score"
     assert loaded.features["hours"].max is None
-    assert thawed(loaded.ato) == {}
+    assert loaded.ato == Ato()
 
 
 def test_the_parts_of_the_query() -> None:
@@ -157,7 +157,7 @@ def test_what_is_loaded_is_frozen() -> None:
     for value, name in ((loaded, "subject"), (loaded.decision, "threshold"), (loaded.features["hours"], "min")):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(value, name, 0)
-    for mapping in (loaded.features, loaded.population.tables, loaded.ato):
+    for mapping in (loaded.features, loaded.population.tables, loaded.ato.documents):
         with pytest.raises(TypeError):
             mapping["more"] = 0  # type: ignore[index]
 

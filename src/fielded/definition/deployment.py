@@ -17,6 +17,7 @@ from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StringConstraints, model_validator
 from pydantic.dataclasses import dataclass
 
+from fielded.definition.ato import Ato
 from fielded.definition.monitoring import Monitoring
 from fielded.definition.names import Name, TableName
 from fielded.definition.release import Release
@@ -235,10 +236,6 @@ class People:
     isso: Person
 
 
-Section = Annotated[Mapping[str, Any], AfterValidator(_frozen)]
-_NOTHING: Any = Field(default_factory=lambda: _frozen({}))  # defaults are not validated, so not frozen either
-
-
 @dataclass(frozen=True, kw_only=True, config=_CONFIG)
 class Document:
     """deployment.yaml as it is written."""
@@ -256,7 +253,7 @@ class Document:
     release: Release = Field(default_factory=Release)
     review: Review = Field(default_factory=Review)
     monitoring: Monitoring = Field(default_factory=Monitoring)
-    ato: Section = _NOTHING
+    ato: Ato = Field(default_factory=Ato)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

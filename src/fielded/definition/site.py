@@ -17,6 +17,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from pydantic.dataclasses import dataclass
 from ruamel.yaml.comments import CommentedMap
 
+from fielded.definition.authorization import Authorization
 from fielded.definition.reading import findings_of, line_of, plain, read_yaml, show
 from fielded.definition.serving import Api, Identity, Role
 from fielded.definition.watching import Notify, Watching
@@ -59,6 +60,7 @@ class Site:
             them in a development site, and nobody has any in a production site.
         notify: whom an alarm of the watch reaches.
         monitoring: what the watch reads besides the ledger.
+        authorization: what the authorization of this site says: platforms, inheritance, ports, providers.
     """
 
     root: str
@@ -83,12 +85,21 @@ class Site:
     ] = Field(default_factory=lambda: _frozen_roles({}))
     notify: Notify = Field(default_factory=Notify)
     monitoring: Watching = Field(default_factory=Watching)
+    authorization: Authorization = Field(default_factory=Authorization)
 
 
 _SITE = TypeAdapter(Site)
 
 _ONLY_IN_THE_FILE = frozenset(
-    {"identity", "api", "trusted_keys", "roles", "notify", "monitoring"}  # they have parts; a variable is one text
+    {
+        "identity",
+        "api",
+        "trusted_keys",
+        "roles",
+        "notify",
+        "monitoring",
+        "authorization",
+    }  # they have parts; a variable is one text
 )
 _OF_A_SERVICE = re.compile(r"_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_(TCP|UDP|SCTP)\w*)$")
 _REFERENCE = re.compile(r"\benv:([A-Za-z_][A-Za-z0-9_]*)")
@@ -98,6 +109,8 @@ _PATHS = (
     ("trusted_keys",), ("identity", "oidc", "jwks"), ("identity", "proxy", "secret"),
     ("identity", "development_token"), ("api", "tls_certificate"), ("api", "tls_key"),
     ("notify", "webhook", "secret"), ("notify", "mail", "password"), ("monitoring", "token"),
+    ("authorization", "catalog"), ("authorization", "additions"),
+    ("authorization", "vulnerabilities"), ("authorization", "sbom"), ("authorization", "emass_template"),
 )  # fmt: skip
 
 Problem = tuple[tuple[str, ...], str, str, str]  # path of the field, got, expected, next step

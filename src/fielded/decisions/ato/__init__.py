@@ -1,0 +1,1 @@
+"""The authorization: its schedule, its controls and its documents, as values."""

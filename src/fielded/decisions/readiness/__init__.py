@@ -1,0 +1,1 @@
+"""The twelve items of readiness, as rules over values."""

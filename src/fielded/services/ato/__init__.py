@@ -1,0 +1,1 @@
+"""The authorization: kickoff, plan, package, verification, what changed."""

@@ -1,0 +1,1 @@
+"""Documents that people read and sign, made of evidence."""

@@ -1,0 +1,1 @@
+"""Collect evidence: one module for what is looked at, by doing it."""

@@ -1,0 +1,1 @@
+"""The twelve-item checklist: collected, put on record, waived, shown."""
