@@ -24,9 +24,9 @@ State = Literal["evidenced", "attested", "not evidenced"]
 
 # Names that have digits in them and say nothing of this deployment.
 _NAMES = re.compile(
-    r"\b(?:[A-Z]{2}-\d+(?:\(\d+\))?|(?:NIST )?(?:SP|AI) \d{3}-\d+[A-Z]?|RFC \d+|FIPS \d+(?:-\d)?|IL\d|SHA-256|"
-    r"Ed25519|P-256|TLS 1\.[23]|UTF-8|ISO \d+|HTTP/1\.1|UUIDv7|NIST AI RMF 1\.0|M-\d\d-\d\d|X\.509|"
-    r"OSCAL 1\.2\.3)\b"
+    r"(?<!\w)(?:[A-Z]{2}-\d+(?:\(\d+\))?|(?:NIST )?(?:SP|AI) \d{3}-\d+[A-Z]?|RFC \d+|FIPS \d+(?:-\d)?|IL\d|"
+    r"SHA-256|Ed25519|P-256|TLS 1\.[23]|UTF-8|ISO \d+|HTTP/1\.1|UUIDv7|NIST AI RMF 1\.0|M-\d\d-\d\d|X\.509|"
+    r"OSCAL 1\.2\.3)(?!\w)"
 )
 _DIGIT = re.compile(r"\d")
 
