@@ -249,7 +249,8 @@ def _write_site(site: Site, folder: Path, workers: int, token: str) -> Path:
     )
     (folder / "tables").mkdir()
     path = folder / "site.yaml"
-    fields = {name: getattr(copied, name) for name in copied.__dataclass_fields__}
+    # What an authorization says changes nothing in how a rollback goes.
+    fields = {name: getattr(copied, name) for name in copied.__dataclass_fields__ if name != "authorization"}
     fields["roles"] = {name: list(roles) for name, roles in copied.roles.items()}
     path.write_text(
         json.dumps(_without_none(fields), default=_plain, indent=1), encoding="utf-8"
