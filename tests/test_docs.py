@@ -13,7 +13,7 @@ import pytest
 from fielded.decisions.release import acts
 from fielded.decisions.review import acts as case_acts
 from fielded.definition.ato import Ato, Categorization
-from fielded.definition.authorization import Authorization, Platform
+from fielded.definition.authorization import Authorization, Contact, FedRamp, Platform
 from fielded.definition.deployment import Batch, Decision, Document, Feature, People
 from fielded.definition.monitoring import Clear, Labels, Monitoring, Significance, Trigger, Window
 from fielded.definition.release import (
@@ -94,7 +94,7 @@ def test_the_definition_page_lists_every_field() -> None:
 
 def test_the_site_page_lists_every_field() -> None:
     page = (ROOT / "docs" / "site.md").read_text()
-    sections = {Site: "", Api: "", Identity: "", Oidc: "oidc.", Proxy: "proxy.", Authorization: "", Platform: ""}
+    sections = {Site: "", Api: "", Identity: "", Oidc: "oidc.", Proxy: "proxy.", Authorization: "", Platform: "", FedRamp: "", Contact: ""}
     for kind, opening in sections.items():
         for field in kind.__dataclass_fields__:
             assert re.search(rf"`{opening}{field}[`.]", page), f"{kind.__name__}.{field} is not on the page"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 from pydantic.dataclasses import dataclass
@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass
 _CONFIG = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 _Text = Annotated[str, StringConstraints(min_length=1)]
+_Url = Annotated[str, StringConstraints(pattern=r"^https://[^\s@]+$")]
 # A control, or all of a family: `ac-2`, `pe-*`.
 _Controls = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}-(\*|\d{1,2}(\.\d{1,2})?)$")]
 
@@ -52,6 +53,67 @@ class Platform:
 
 
 @dataclass(frozen=True, kw_only=True, config=_CONFIG)
+class Contact:
+    """Whom FedRAMP's readers may ask.
+
+    Attributes:
+        kind: `Security` and `Sales` must both be there; others may.
+        name: of a person or a role.
+        email: address.
+        phone: as `202-555-0123`; empty where there is none.
+    """
+
+    kind: _Text
+    name: _Text
+    email: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s.]+$")]
+    phone: Annotated[str, StringConstraints(pattern=r"^([0-9]{3}-[0-9]{3}-[0-9]{4})?$")] = ""
+
+
+def _both_kinds(contacts: tuple[Contact, ...]) -> tuple[Contact, ...]:
+    missing = {"Security", "Sales"} - {contact.kind for contact in contacts}
+    if missing:
+        raise ValueError(f"a contact of kind {' and '.join(sorted(missing))} too")
+    return contacts
+
+
+@dataclass(frozen=True, kw_only=True, config=_CONFIG)
+class FedRamp:
+    """What FedRAMP's two documents say that no machine can know.
+
+    Attributes:
+        package_id: identifier that FedRAMP gave the provider.
+        provider: its name.
+        service: full name of the offering.
+        acronym: short name of the offering.
+        website: of the offering, `https://...`.
+        logo: URL of a picture, as the schema asks for.
+        overview_uri: where the Certification Package Overview is published.
+        certification: which of the two kinds.
+        service_types: what it is offered as.
+        deployment_model: kind of cloud.
+        contacts: at least one for security and one for sales.
+        requirements: identifier of a requirement of the rules -> how the provider meets it; attested, not seen.
+    """
+
+    package_id: _Text
+    provider: _Text
+    service: _Text
+    acronym: _Text
+    website: _Url
+    logo: Annotated[str, StringConstraints(pattern=r"^https://\S+\.(png|jpe?g|gif|svg|webp|ico|bmp|tiff?)$")]
+    overview_uri: _Url
+    certification: Literal["20x", "Rev5"] = "Rev5"
+    service_types: Annotated[tuple[Literal["SaaS", "PaaS", "IaaS"], ...], Field(min_length=1)] = ("SaaS",)
+    deployment_model: Literal[
+        "Public Cloud", "Government-Only Cloud", "Hybrid Cloud", "Community Cloud", "Government Community Cloud"
+    ] = "Government-Only Cloud"
+    contacts: Annotated[tuple[Contact, ...], AfterValidator(_both_kinds)]
+    requirements: Annotated[Mapping[_Text, _Text], AfterValidator(_frozen)] = Field(
+        default_factory=lambda: _frozen({})
+    )
+
+
+@dataclass(frozen=True, kw_only=True, config=_CONFIG)
 class Authorization:
     """What the authorization of this site says.
 
@@ -75,6 +137,7 @@ class Authorization:
         sbom: file with the bill of materials (CycloneDX).
         persons: address of a person of the definition -> identities that are theirs.
         emass_template: the workbook that rows are filled into.
+        fedramp: for FedRAMP's two documents; None writes none.
     """
 
     system: str = ""
@@ -99,3 +162,4 @@ class Authorization:
         default_factory=lambda: _frozen_lists({})
     )
     emass_template: Path | None = None
+    fedramp: FedRamp | None = None
