@@ -7,7 +7,7 @@ import pytest
 from sections import load, one
 
 from fielded.definition import load_site
-from fielded.definition.ato import Ato, Categorization
+from fielded.definition.ato import Ato, Categorization, control_of
 from fielded.words.errors import DefinitionError
 
 FULL = """
@@ -20,6 +20,7 @@ ato:
   high_impact: true
   tailored_in: {sr-4: Provenance of the training data is what the program is asked for}
   not_applicable: {ac-18: There is no wireless access to it}
+  parameters: {ac-02_odp.05: one day}
   documents: {model_card: model_card.yaml}
   report_max_age_days: 30
 """
@@ -55,11 +56,19 @@ def test_a_baseline_that_is_named_counts() -> None:
         ("ato: {baseline: nist-medium}\n", "ato.baseline"),
         ("ato: {documents: {model_card: ../model_card.yaml}}\n", "ato.documents.model_card"),
         ("ato: {not_applicable: {ac-18: ''}}\n", "ato.not_applicable.ac-18"),
+        ("ato: {parameters: {ac-2: one day}}\n", "ato.parameters.ac-2"),
         ("ato: {report_max_age_days: 0}\n", "ato.report_max_age_days"),
     ],
 )
 def test_a_mistake_is_told_with_its_field(section: str, field: str) -> None:
     assert one(section).field == field
+
+
+@pytest.mark.parametrize(
+    ("parameter", "control"), [("ac-02_odp.05", "ac-2"), ("ac-06.09_odp", "ac-6.9"), ("si-10_odp", "si-10")]
+)
+def test_a_parameter_belongs_to_a_control(parameter: str, control: str) -> None:
+    assert control_of(parameter) == control
 
 
 def test_a_control_has_one_answer() -> None:

@@ -21,6 +21,7 @@ Baseline = Literal[
 CONTROL_ID = r"^[a-z]{2}-\d{1,2}(\.\d{1,2})?$"
 
 ControlId = Annotated[str, StringConstraints(pattern=CONTROL_ID)]
+_Parameter = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}-\d{2}(\.\d{2})?_odp(\.\d{2})?$")]
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3)]
 _File = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
@@ -73,6 +74,7 @@ class Ato:
         high_impact: whether it is high-impact AI in the sense of OMB M-25-21.
         tailored_in: control -> why it is added to the baseline. SR-4 is in none.
         not_applicable: control -> why it does not apply here.
+        parameters: organization-defined parameter of SP 800-53 (`ac-02_odp.05`) -> its value here.
         documents: name of a document -> file beside deployment.yaml with what people write in it.
         report_max_age_days: evidence that a package cites is no older.
     """
@@ -86,6 +88,9 @@ class Ato:
     high_impact: bool = False
     tailored_in: Reasons = Field(default_factory=lambda: _reasons({}))
     not_applicable: Reasons = Field(default_factory=lambda: _reasons({}))
+    parameters: Annotated[Mapping[_Parameter, _Text], AfterValidator(_reasons)] = Field(
+        default_factory=lambda: _reasons({})
+    )
     documents: _Files = Field(default_factory=lambda: _reasons({}))
     report_max_age_days: Annotated[int, Field(strict=True, ge=1, le=3660)] = 90
 
@@ -100,3 +105,9 @@ class Ato:
     def chosen(self) -> Baseline:
         """The baseline that counts."""
         return self.baseline or _BASELINES[self.categorization.highest]
+
+
+def control_of(parameter: str) -> str:
+    """The control that a parameter belongs to: `ac-06.09_odp` is of `ac-6.9`."""
+    family, _, rest = parameter.partition("_")[0].partition("-")
+    return f"{family}-{'.'.join(str(int(number)) for number in rest.split('.'))}"
