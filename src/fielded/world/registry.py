@@ -9,6 +9,7 @@ import contextlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -106,6 +107,26 @@ class Registry:
         except _mlflow().MlflowException as error:
             raise self._unreachable(error) from error
         return [RegisteredVersion(name, str(item.version)) for item in sorted(found, key=lambda v: int(v.version))]
+
+    def first_registered(self, name: str) -> datetime | None:
+        """When the first version of a model was registered, UTC; None where none ever was.
+
+        Where the first was deleted, that is when the model itself was: no later than the version, and all that is
+        known of it.
+
+        Raises:
+            Unreachable: the registry does not answer.
+        """
+        try:
+            found = self._ask(lambda client: client.search_model_versions(f"name = '{name}'"))
+            times = {int(item.version): int(item.creation_timestamp) for item in found}
+            if 1 not in times:
+                times[0] = int(self._ask(lambda client: client.get_registered_model(name)).creation_timestamp)
+        except _mlflow().MlflowException as error:
+            if _absent(error):
+                return None
+            raise self._unreachable(error) from error
+        return datetime.fromtimestamp(min(times.values()) / 1000, UTC)  # MLflow counts milliseconds
 
     def in_stage(self, name: str, stage: str) -> list[RegisteredVersion]:
         """Versions in one of MLflow's deprecated stages: read only to move off them."""
