@@ -1,6 +1,7 @@
 """The parts of a site that concern the API: who may call it, and within what limits.
 
-Nothing here is a secret: where one is needed, a reference stands (`env:NAME` or `file:PATH`).
+Nothing here is a secret: where one is needed, a reference stands (`env:NAME`, `file:PATH` or
+`aws-secretsmanager:ARN`).
 """
 
 import ipaddress
@@ -19,7 +20,9 @@ Role = Literal["score", "review", "audit", "release"]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 HERE = frozenset({"127.0.0.1", "::1", "localhost"})  # hosts that are this machine
 ROLES: frozenset[Role] = frozenset(get_args(Role))
-SecretRef = Annotated[str, StringConstraints(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$")]
+SecretRef = Annotated[
+    str, StringConstraints(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|aws-secretsmanager:arn:.+)$")
+]
 
 
 def _network(text: str) -> str:

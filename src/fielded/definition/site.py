@@ -116,6 +116,13 @@ _PATHS = (
 Problem = tuple[tuple[str, ...], str, str, str]  # path of the field, got, expected, next step
 
 
+def site_file(environment: Mapping[str, str], folder: Path, file: Path | None = None) -> Path | None:
+    """The file that `load_site` reads for the same arguments; None where the site is embedded."""
+    named = file or (Path(environment[f"{PREFIX}SITE"]) if f"{PREFIX}SITE" in environment else None)
+    path = named or folder / FILE
+    return path if named or path.exists() else None
+
+
 def load_site(environment: Mapping[str, str], folder: Path, file: Path | None = None) -> Site:
     """The site for a command that runs in `folder`.
 
@@ -128,9 +135,9 @@ def load_site(environment: Mapping[str, str], folder: Path, file: Path | None = 
     Raises:
         DefinitionError: all that is wrong with it.
     """
-    named = file or (Path(environment[f"{PREFIX}SITE"]) if f"{PREFIX}SITE" in environment else None)
-    path = named or folder / FILE
-    source = read_yaml(path) if named or path.exists() else CommentedMap()
+    found = site_file(environment, folder, file)
+    source = CommentedMap() if found is None else read_yaml(found)
+    path = found or folder / FILE
     base = path.parent.resolve() if source else folder.resolve()
     values = plain(source)
     overrides, findings = _from_environment(environment, set(_REFERENCE.findall(str(values))))

@@ -13,6 +13,7 @@ from datetime import date
 
 import pyarrow as pa
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
 from fielded.decisions.chain import LEFT_OUT, row_digests
 from fielded.decisions.release.provenance import PREFIX, Recorded, TrainingData
@@ -67,6 +68,15 @@ def content_of(rows: Iterable[pa.RecordBatch | pa.Table]) -> Content:
 def content_of_version(table: DeltaTable) -> Content:
     """The content of a Delta table at the version that it was opened at."""
     return content_of(stream(dataset_of(table)))
+
+
+def rows_at(table: DeltaTable, version: int) -> int | None:
+    """Rows of a Delta table at a version; None where that version or its files are not there any more."""
+    try:
+        earlier = DeltaTable(table.table_uri, version=version)
+        return int(dataset_of(earlier).count_rows())
+    except (DeltaError, OSError, pa.ArrowException):  # vacuumed, or never here: a copy has a log of its own
+        return None
 
 
 def log_training_data(

@@ -18,7 +18,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from fielded.decisions.measuring.labelled import Labelled, Unlabelled
@@ -43,14 +42,12 @@ from fielded.services.release.holdout import LabelledRows, labelled_rows
 from fielded.services.release.recent_rows import recent_rows
 from fielded.services.release.record import append, state_of
 from fielded.services.release.report import write_report
+from fielded.services.release.scored_rows import scores_of
 from fielded.services.seal import seal
 from fielded.words.errors import Refused, WrongUse
-from fielded.world.models import one_native_thread
 from fielded.world.provenance import recorded_training_data
 from fielded.world.registry import RegisteredVersion
 from fielded.world.workplace import Workplace
-
-_BATCH = 65_536  # rows scored at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +87,11 @@ class _Rows:
 
     @cached_property
     def recent_new(self) -> Scores:
-        return _scores(self.new, self.recent)
+        return scores_of(self.new, self.recent)
 
     @cached_property
     def recent_old(self) -> Scores | None:
-        return None if self.old is None else _scores(self.old, self.recent)
+        return None if self.old is None else scores_of(self.old, self.recent)
 
     @cached_property
     def labelled_new(self) -> Labelled:
@@ -105,7 +102,7 @@ class _Rows:
         return None if self.old is None else self._labelled(self.old)
 
     def _labelled(self, scorer: Scorer) -> Labelled:
-        made = _scores(scorer, self.labelled.features)
+        made = scores_of(scorer, self.labelled.features)
         return Labelled(self.labelled.features, self.labelled.labels, made.scores, made.flags, self.recent)
 
 
@@ -235,16 +232,6 @@ def _rows(
         new=scorer(candidate.pinned),
         old=None if production is None else scorer(production),
     )
-
-
-def _scores(scorer: Scorer, features: pa.Table) -> Scores:
-    """What a version says of rows, by the scorer that scores in production."""
-    with one_native_thread():
-        made = [scorer.score(batch) for batch in features.combine_chunks().to_batches(_BATCH)]
-    if not made:
-        return Scores(np.empty(0), np.empty(0, dtype=bool))
-    table = pa.Table.from_batches(made)
-    return Scores(table.column("score").to_numpy(), table.column("flag").to_numpy())
 
 
 def _shift(workplace: Workplace, rows: _Rows) -> list[Finding]:

@@ -17,17 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from fielded.decisions.measuring.intervals import Estimate
 from fielded.decisions.review.band import Band, Point, Prices, Study, implied, study
 from fielded.decisions.review.volume import Queue, RecentScores, queue_of
-from fielded.decisions.scoring import Scorer
 from fielded.services.prepare_scorer import Scorers, resolve
 from fielded.services.release.holdout import LabelledRows, labelled_rows
+from fielded.services.release.scored_rows import scores_of
 from fielded.services.review.band_report import write_band
 from fielded.words.errors import Refused
-from fielded.world.models import one_native_thread
 from fielded.world.provenance import recorded_training_data
 from fielded.world.recent_scores import recent_scores
 from fielded.world.workplace import Workplace
@@ -82,7 +80,7 @@ def draw_band(workplace: Workplace, scorers: Scorers, cost: float | None, folder
             f"labelled rows: got none, expected some to draw error and cost on{left_out}. Name a hold-out under "
             "release.holdout, or load outcomes with `fielded outcomes load`"
         )
-    scores = _scores(scorers.get(model, sha256), labelled.features)
+    scores = scores_of(scorers.get(model, sha256), labelled.features).scores
     found = study(labelled.labels, scores, prices, decision.review_band, CONFIDENCE)
     about = {
         "format": FORMAT,
@@ -96,12 +94,6 @@ def draw_band(workplace: Workplace, scorers: Scorers, cost: float | None, folder
     }
     report = {**about, **_rows(labelled), **_told(workplace, found)}
     return Drawn(report, folder, write_band(folder, report))
-
-
-def _scores(scorer: Scorer, features: pa.Table) -> np.ndarray:
-    with one_native_thread():
-        made = [scorer.score(batch) for batch in features.combine_chunks().to_batches(_BATCH)]
-    return np.asarray(pa.Table.from_batches(made).column("score").to_numpy())
 
 
 def _rows(labelled: LabelledRows) -> Json:

@@ -1,0 +1,54 @@
+"""Rows whose outcome is known, as the version in production scores them: evaluation and threshold rest on them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fielded.decisions.measuring.intervals import Estimate
+from fielded.decisions.measuring.labelled import Labelled
+from fielded.services.prepare_scorer import Scorers, resolve
+from fielded.services.release.holdout import LabelledRows, labelled_rows
+from fielded.services.release.recent_rows import recent_rows
+from fielded.services.release.scored_rows import scores_of
+from fielded.world.provenance import recorded_training_data
+from fielded.world.workplace import Workplace
+
+RECENT = 20_000  # rows of the ledger in which groups without a label are looked for
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """The version in production and what it makes of labelled rows.
+
+    Attributes:
+        version: concrete version.
+        sha256: digest of its files.
+        read: the rows and what was left out.
+        labelled: the same with scores and flags, and the groups that only unlabelled rows have.
+    """
+
+    version: str
+    sha256: str
+    read: LabelledRows
+    labelled: Labelled
+
+
+def evaluated(workplace: Workplace) -> Evaluated:
+    """Score the labelled rows with what is in production.
+
+    Raises:
+        FieldedError: the version cannot be used, or a table cannot be read.
+    """
+    model, sha256 = resolve(workplace)
+    recorded = recorded_training_data(workplace.site, model)
+    read = labelled_rows(workplace, recorded.last_day, recorded.tables)
+    made = scores_of(Scorers(workplace).get(model, sha256), read.features)
+    recent = recent_rows(workplace, RECENT)
+    return Evaluated(
+        model.version, sha256, read, Labelled(read.features, read.labels, made.scores, made.flags, recent)
+    )
+
+
+def numbers_of(estimate: Estimate) -> Mapping[str, float | int | None]:
+    """An estimate as JSON values."""
+    return {"value": estimate.value, "low": estimate.low, "high": estimate.high, "rows": estimate.rows}
