@@ -95,6 +95,8 @@ def test_only_what_was_given_to_somebody_by_this_version_counts(source: CountSou
     for table in (
         batch, again, live,
         written(rows(11, 4), FIRST, run_id=None, channel="shadow"),
+        written(rows(12, 4), FIRST, run_id=None, channel="probe"),
+        written(rows(12, 5), FIRST, run_id="second", channel="probe"),
         written(rows(13, 5), FIRST, run_id="second", version="2"),
         written(rows(17, 6), FIRST, run_id="second", sha256="f" * 64),
     ):  # fmt: skip

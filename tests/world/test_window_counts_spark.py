@@ -60,6 +60,7 @@ def test_spark_counts_what_duckdb_counts(spark: object, tmp_path: Path) -> None:
         written(odd, FIRST, run_id="second"),
         written(rows(30, 3), FIRST, run_id=None, channel="api"),
         written(rows(20, 4), FIRST, run_id=None, channel="shadow"),
+        written(rows(20, 5), FIRST, run_id=None, channel="probe"),
         written(rows(300, 5), FIRST + timedelta(days=1), run_id="third"),
         written(rows(300, 6), FIRST + timedelta(days=2), run_id="third"),
     ]

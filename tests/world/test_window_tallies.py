@@ -171,6 +171,7 @@ def test_only_rows_that_were_given_out_by_this_version_count(workplace: Workplac
         workplace,
         counts,
         rows(50, 2, channel="shadow"),
+        rows(50, 2, channel="probe"),
         rows(50, 3, model_version="2"),
         rows(50, 4, artifact_sha256="cd"),
         rows(50, 5, FIRST - timedelta(days=1)),

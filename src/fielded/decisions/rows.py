@@ -18,9 +18,11 @@ from fielded.decisions.small_batches import SmallBatches
 from fielded.definition.deployment import Deployment, Feature
 from fielded.words.identifiers import RandomBytes, uuid7_array
 
-# Channels. A row of `SHADOW` was scored by a candidate beside production and told to nobody: whoever looks for
-# scores that were given out asks for the others.
-BATCH, API, SHADOW = "batch", "api", "shadow"
+# Channels. A row of `SHADOW` was scored by a candidate beside production and told to nobody. One of `PROBE` was
+# scored to see that scoring works, about a subject that nobody has (`services.probe`): it is as real as any other,
+# and says nothing of anybody. Whoever looks for scores that were given out leaves the `UNCOUNTED` out.
+BATCH, API, SHADOW, PROBE = "batch", "api", "shadow", "probe"
+UNCOUNTED = (SHADOW, PROBE)
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 PARTITION = "scored_date"
@@ -47,7 +49,7 @@ class Stamp:
 
     Attributes:
         run_id: the batch run; None for a live score.
-        channel: `batch`, `api`, `shadow` or `foundry`.
+        channel: `batch`, `api`, `shadow`, `probe` or `foundry`.
         requested_by: authenticated identity, never from a request's body.
         client_address: network address of the caller; None for a batch run.
         scored_at: UTC.
@@ -159,7 +161,7 @@ class LiveRows:
     Args:
         scorer: what scores.
         journal: id of the journal that the rows go to.
-        channel: `API`, or `SHADOW` for rows that are told to nobody.
+        channel: `API`, or one of `UNCOUNTED`.
     """
 
     def __init__(self, scorer: Scorer, journal: str, channel: str = API) -> None:

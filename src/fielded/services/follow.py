@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from fielded.decisions.release.acts import Pinned
 from fielded.decisions.release.tallies import Counts
+from fielded.decisions.rows import PROBE
 from fielded.decisions.scoring import Scorer
 from fielded.services.approve import approved_digest, check_approved
 from fielded.services.prepare_scorer import Production, Scorers
@@ -114,9 +115,11 @@ class Following:
 
     def beside(self) -> None:
         """Hold ready what may score next: the version to go back to, and a candidate on trial. What cannot be had
-        is told in the log, once, and scores go on without it.
+        is told in the log, once, and scores go on without it. What only probes needs neither.
         """
         self._again = math.inf
+        if self._scoring.channel == PROBE:
+            return
         try:
             self.standby = self._hold_standby()
         except FieldedError as error:

@@ -21,7 +21,7 @@ from datetime import date, datetime
 import pyarrow as pa
 
 from fielded.decisions.columns import check_columns, gold_subject_type
-from fielded.decisions.rows import Stamp, prediction_rows, quarantine_rows
+from fielded.decisions.rows import BATCH, PROBE, Stamp, prediction_rows, quarantine_rows
 from fielded.decisions.rules import Rules, Sorted
 from fielded.decisions.runs import RunSummary, State, check_account, check_quarantine, run_id
 from fielded.decisions.scoring import DECISIONS, Scorer
@@ -43,7 +43,17 @@ Progress = Callable[[int, int], None]  # rows done, rows in all
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One run, before it starts: everything that its rows will say."""
+    """One run, before it starts: everything that its rows will say.
+
+    Attributes:
+        id: of the run.
+        day: `as_of` of its population, and partition of its rows.
+        model: that scores.
+        sha256: of its files, as approved.
+        inputs: pinned tables, by their name in the population.
+        started: UTC.
+        channel: of its rows: `BATCH`, or `PROBE` for a run that is none of its day (`services.probe`).
+    """
 
     id: str
     day: date
@@ -51,6 +61,7 @@ class Run:
     sha256: str
     inputs: dict[str, TableVersion]
     started: datetime
+    channel: str = BATCH
 
 
 def score_day(
@@ -119,14 +130,32 @@ def _score(workplace: Workplace, scorers: Scorers, run: Run, progress: Progress,
             return _count_only(workplace, run, scorer, population, size, progress)
         workplace.ledger.prepare(deployment)
         prepare_gold(workplace, gold_subject_type(population.schema.field(deployment.subject).type))
-        _write(workplace, run, scorer, population, size, progress)
+        write_rows(workplace, run, scorer, population, size, progress)
     return _finish(workplace, run, size.rows)
 
 
-def _write(
-    workplace: Workplace, run: Run, scorer: Scorer, population: OpenPopulation, size: Size, progress: Progress
+def write_rows(
+    workplace: Workplace,
+    run: Run,
+    scorer: Scorer,
+    population: OpenPopulation,
+    size: Size,
+    progress: Progress = lambda *_: None,
 ) -> None:
-    """Score everything into files, check that the rows add up, and commit."""
+    """Score everything into files, check that the rows add up, and commit.
+
+    Args:
+        workplace: the deployment at its site; its ledger is prepared.
+        run: what the rows say.
+        scorer: of its version.
+        population: of its day.
+        size: of it.
+        progress: told rows done and rows in all.
+
+    Raises:
+        RunRefused: too many rows are quarantined, or some are unaccounted for.
+        Unreachable: a table cannot be written.
+    """
     deployment = workplace.deployment
     record_definition(workplace)
     files_name = f"{run.id}-{workplace.random_bytes(4).hex()}"  # two attempts never write one file
@@ -153,7 +182,10 @@ def _write(
             workplace.record("day_refused", run.id, {"reason": str(refusal)}, once=f"day_refused/{run.id}")
             seal(workplace)
             raise
-        workplace.ledger.commit_predictions(run.id, run.day, predictions)
+        if run.channel == PROBE:
+            workplace.ledger.commit_probe(run.id, predictions)
+        else:
+            workplace.ledger.commit_predictions(run.id, run.day, predictions)
 
 
 def _scored(
@@ -167,7 +199,7 @@ def _scored(
         parted: Sorted = rules.apply(batch)
         stamp = Stamp(
             run_id=run.id,
-            channel="batch",
+            channel=run.channel,
             requested_by=workplace.user,
             client_address=None,
             scored_at=workplace.clock(),

@@ -32,7 +32,7 @@ import numpy as np
 import pyarrow as pa
 
 from fielded.decisions.chain import link, row_digests
-from fielded.decisions.rows import Asked, LiveRows, answered_by
+from fielded.decisions.rows import API, Asked, LiveRows, answered_by
 from fielded.decisions.rules import feature_schema
 from fielded.decisions.scoring import Scorer
 from fielded.definition.deployment import Feature
@@ -73,9 +73,10 @@ class LiveScoring:
         random_bytes: source of randomness.
         max_group_rows: rows scored together, at most (one larger request is a group of its own).
         settle: told, on the scoring thread, what became of each request of a group.
+        channel: of the rows: `API`, or `PROBE`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is made of
         self,
         *,
         scorer: Scorer,
@@ -85,8 +86,10 @@ class LiveScoring:
         random_bytes: RandomBytes,
         max_group_rows: int,
         settle: Callable[[Settled], None],
+        channel: str = API,
     ) -> None:
-        self._rows = LiveRows(scorer, journal.id)
+        self.channel = channel
+        self._rows = LiveRows(scorer, journal.id, channel)
         self._schema = feature_schema(features)
         self._journal = journal
         self._clock = clock
@@ -128,7 +131,7 @@ class LiveScoring:
 
     def swap(self, scorer: Scorer) -> None:
         """Let the next group be scored by `scorer`; the one under way ends with the old."""
-        self._rows = LiveRows(scorer, self._journal.id)
+        self._rows = LiveRows(scorer, self._journal.id, self.channel)
         self._withheld = None
 
     @property

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from datetime import date
 
+from fielded.decisions.rows import API, PROBE
 from fielded.services.compact import compact_past
 from fielded.services.drain import Drained, drain
 from fielded.services.follow import Following
@@ -102,11 +103,14 @@ class Live:
         return None
 
     def report_once(self) -> None:
-        """Tell the other processes, through the journals' store, what this one serves.
+        """Tell the other processes, through the journals' store, what this one serves. One that only probes serves
+        nobody, and tells nothing: a promotion that waits for all who serve need not wait for it.
 
         Raises:
             JournalDown: it could not be told.
         """
+        if self.scoring.channel == PROBE:
+            return
         scorer = self.scoring.scorer
         self._journal.report(
             Serving(
@@ -181,7 +185,7 @@ class Live:
     def drain_once(self) -> Drained:
         """See `services.drain.drain`. The first of a day also compacts the days before."""
         drained, today = drain(self.workplace), self.workplace.clock().date()
-        if today != self._compacted:
+        if today != self._compacted and self.scoring.channel != PROBE:
             compact_past(self.workplace)
             self._compacted = today
         return drained
@@ -213,7 +217,10 @@ class Live:
 
 
 def open_live(
-    workplace: Workplace, settle: Callable[[Settled], None], ticks: Callable[[], float] = time.monotonic
+    workplace: Workplace,
+    settle: Callable[[Settled], None],
+    ticks: Callable[[], float] = time.monotonic,
+    channel: str = API,
 ) -> Live:
     """Load the version that is in production, claim a journal, and start to score.
 
@@ -221,6 +228,7 @@ def open_live(
         workplace: the deployment at its site.
         settle: see `LiveScoring`.
         ticks: seconds that only go up.
+        channel: of its rows: `API`, or `PROBE` for a process that only probes.
 
     Raises:
         Refused: no approval, changed files, a journal that was put back to an earlier state.
@@ -248,6 +256,7 @@ def open_live(
         random_bytes=workplace.random_bytes,
         max_group_rows=workplace.site.api.max_group_rows,
         settle=settle,
+        channel=channel,
     )
     live = Live(workplace, scoring, journal, Following(workplace, scoring, scorers, ticks), ticks)
     try:

@@ -56,12 +56,14 @@ class Report:
         notes: what is as it may be, and worth knowing.
         tables: table -> how much was checked: leaves, checkpoints, copies, files, rows, bytes.
         newest: time of the newest checkpoint, UTC; None where there is none.
+        foreign: table -> versions with data files that fielded did not commit.
     """
 
     findings: list[Broken] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     tables: dict[str, dict[str, int]] = field(default_factory=dict)
     newest: datetime | None = None
+    foreign: dict[str, list[int]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -213,6 +215,7 @@ def _check_table(
     guarded(12, lambda: check_stretches(table.leaves))
     guarded(17, lambda: check_history(table.name, table.leaves, table.log.entries))
     report.notes += _foreign(table.name, table.log)
+    report.foreign[table.name] = table.log.foreign
 
 
 def _guarded(report: Report, rule: int, table: str, check: Callable[[], Iterable[Broken]]) -> None:

@@ -1,7 +1,7 @@
 """Scores of one version with what came true of them, joined by one DuckDB query that spills to disk.
 
 1. A score is looked at by the day of its prediction. Batch rows are those of the run that counts of their day;
-   live rows all count; what a candidate scored in the shadow never does.
+   live rows all count; what a candidate scored in the shadow, and what was scored to probe, never does.
 2. One row a subject: its first in the days that are asked for. An order that is scored every night is one order.
 3. Its label is the last that was known at `known_by`, whatever was told before it, and only where that became
    known after the score (`score_moments`): what was known before is no outcome of it. When it was loaded makes no
@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 
 from fielded.decisions.monitoring.labelled_window import LabelledScores, Scored
-from fielded.decisions.rows import PARTITION, SHADOW
+from fielded.decisions.rows import PARTITION, UNCOUNTED
 from fielded.decisions.rules import ARROW_TYPES
 from fielded.definition.deployment import Deployment
 from fielded.world.counted_runs import counted_runs
@@ -114,7 +114,7 @@ def _first_scores(ledger: ir.Table, asked: _Asked, runs: list[str]) -> ir.Table:
         ledger.model_name == deployment.model.name,
         ledger.model_version == asked.version,
         ledger.artifact_sha256 == asked.sha256,
-        ledger.channel != SHADOW,
+        ledger.channel.notin(UNCOUNTED),
         (counts | ledger.run_id.isin(runs)) if runs else counts,
     )
     held = rows.features.type()

@@ -23,7 +23,7 @@ from fielded.world.engines.asking import needs_more, query_errors, spilling
 from fielded.world.journal import Journals
 from fielded.world.tables import DeltaTables
 
-_LIVE, _BATCH = API, BATCH  # not what a candidate scored in the shadow: nobody was told
+_LIVE, _BATCH = API, BATCH  # not what was scored in the shadow, or to probe: nobody was told
 _RANKED = (PARTITION, "scored_at", "request_id")
 _WAITING_ROWS = 32_768  # rows of journals given to DuckDB at once
 _PAIR_ROWS = 16_384

@@ -207,6 +207,17 @@ class Ledger:
 
         return self._tables.commit_files(self.predictions, files, transactions)
 
+    def commit_probe(self, run_id: str, files: DataFiles) -> bool:
+        """Append a probe's rows, which are no run of any day; False (and the files deleted) where they are in
+        already.
+        """
+        application = f"probe/{run_id}"
+
+        def transactions(table: DeltaTable) -> Mapping[str, int] | None:
+            return None if table.transaction_version(application) is not None else {application: 1}
+
+        return self._tables.commit_files(self.predictions, files, transactions)
+
     def drained(self, journal: str) -> int:
         """Number of the last row of a journal that is in the ledger; 0 where none is."""
         table = self._tables.find(self.predictions)

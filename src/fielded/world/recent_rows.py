@@ -1,7 +1,8 @@
 """The newest rows of the `predictions` table by their features: what two versions are compared on without labels.
 
 Newest day first. Of the day that the limit cuts, a sample by a hash of the subject, not the rows written last: a
-population is sorted by something, and its last rows may all be of one kind.
+population is sorted by something, and its last rows may all be of one kind. Probes are left out: their subjects
+are nobody's, and their features somebody else's.
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
 
-from fielded.decisions.rows import PARTITION, TIMESTAMP
+from fielded.decisions.rows import PARTITION, PROBE, TIMESTAMP
 from fielded.decisions.rules import Rules, feature_schema
 from fielded.definition.deployment import Deployment
 from fielded.world.delta_reading import dataset_of, stream
@@ -98,7 +99,7 @@ def _rows(
     table: DeltaTable, deployment: Deployment, day: date, rows_where: ds.Expression | None = None
 ) -> Iterator[pa.RecordBatch]:
     """A day's rows that keep the definition's rules: subject, features, time."""
-    of_day = pc.field(PARTITION) == day
+    of_day = (pc.field(PARTITION) == day) & (pc.field("channel") != PROBE)
     rules = Rules(SUBJECT, deployment.features, pa.array([], pa.string()))
     schema = _with_time(deployment)
     dataset = dataset_of(table)

@@ -1,4 +1,4 @@
-"""Scores of the ledger's last days: of the batch runs that count and of live requests, none of them in the shadow.
+"""Scores of the ledger's last days: of the batch runs that count and of live requests, no shadows, no probes.
 
 What a queue would be is reckoned on them, so a subject is here with all its rows or with none. Of more than
 `MOST_ROWS` rows those of a sample of subjects are read, by a hash of the subject. Memory is bounded by that.
@@ -15,7 +15,7 @@ from deltalake.exceptions import DeltaError
 
 from fielded.decisions.review.volume import RecentScores
 from fielded.decisions.routing import BAND
-from fielded.decisions.rows import PARTITION, SHADOW
+from fielded.decisions.rows import PARTITION, UNCOUNTED
 from fielded.words.errors import Unreachable
 from fielded.world.counted_runs import counted_runs
 from fielded.world.delta_reading import dataset_of, stream
@@ -69,9 +69,10 @@ def recent_scores(
 
 def _rows_by_day(table: DeltaTable) -> dict[date, int]:
     found: dict[date, int] = {}
-    actions = pa.table(table.get_add_actions(flatten=True)).select([f"partition.{PARTITION}", "num_records"])
-    for file in actions.to_pylist():
-        day = file[f"partition.{PARTITION}"]
+    for file in pa.table(table.get_add_actions(flatten=True)).to_pylist():
+        day, channel = file[f"partition.{PARTITION}"], file.get("min.channel")
+        if channel in UNCOUNTED and channel == file.get("max.channel"):
+            continue  # a day with nothing but probes has no scores
         found[day] = found.get(day, 0) + (file["num_records"] or 0)
     return {day: count for day, count in found.items() if count}
 
@@ -106,4 +107,4 @@ def _counting(table: DeltaTable, since: date, last: date) -> ds.Expression:
     if runs:
         counts |= ds.field("run_id").isin(runs)
     days = (ds.field(PARTITION) >= since) & (ds.field(PARTITION) <= last)
-    return days & counts & (ds.field("channel") != SHADOW)
+    return days & counts & ~ds.field("channel").isin(UNCOUNTED)

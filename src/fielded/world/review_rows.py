@@ -1,7 +1,8 @@
 """Rows of the `predictions` table that a person looks at, read by partition and in bounded memory.
 
 Of a day's batch runs one counts: the one with the highest place, which the gold table shows. Live rows count all,
-and what was scored in the shadow never. A ledger from before rows said what routed them has those for `review`.
+what was scored in the shadow never, and probes only where they are asked for. A ledger from before rows said what
+routed them has those for `review`.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from fielded.decisions.review.case import REVIEW
-from fielded.decisions.rows import PARTITION, SHADOW, TIMESTAMP
+from fielded.decisions.rows import PARTITION, PROBE, SHADOW, TIMESTAMP, UNCOUNTED
 from fielded.words.errors import Unreachable
 from fielded.world.delta_reading import dataset_of, stream
 from fielded.world.first_rows import SUBJECT, first_of_each
@@ -44,7 +45,7 @@ _MOST = 400_000  # rows held before those of one subject are thinned out
 _NEWEST = [(PARTITION, "descending"), ("scored_at", "descending"), ("request_id", "descending")]
 
 
-def newest_routed(table: DeltaTable, first: date, subject: str | None = None) -> pa.Table:
+def newest_routed(table: DeltaTable, first: date, subject: str | None = None, *, probes: bool = False) -> pa.Table:
     """The newest routed row of each subject since a day, newest first; schema `ROUTED`.
 
     Memory holds one row a subject and a bounded number of others.
@@ -53,9 +54,10 @@ def newest_routed(table: DeltaTable, first: date, subject: str | None = None) ->
         table: the ledger's predictions.
         first: the day.
         subject: only this one; None reads all.
+        probes: with what was scored to probe.
     """
     kept = ROUTED.empty_table()
-    for batch in routed_rows(table, first, subject=subject):
+    for batch in routed_rows(table, first, subject=subject, probes=probes):
         kept = pa.concat_tables([kept, pa.Table.from_batches([batch], ROUTED)])
         if kept.num_rows > _MOST:
             kept = _newest(kept)
@@ -68,7 +70,12 @@ def _newest(rows: pa.Table) -> pa.Table:
 
 
 def routed_rows(
-    table: DeltaTable, first: date, last: date | None = None, subject: str | None = None
+    table: DeltaTable,
+    first: date,
+    last: date | None = None,
+    subject: str | None = None,
+    *,
+    probes: bool = False,
 ) -> Iterator[pa.RecordBatch]:
     """Routed rows that count, of the days from `first` to `last`, in no order; schema `ROUTED`."""
     dataset = _dataset(table)
@@ -77,7 +84,7 @@ def routed_rows(
         routed |= ds.field(_ROUTED_BY).is_valid()
     if subject is not None:
         routed &= ds.field(SUBJECT) == subject
-    yield from _counting(table, dataset, routed & _days(first, last))
+    yield from _counting(table, dataset, routed & _days(first, last), probes=probes)
 
 
 def rows_of(table: DeltaTable, ids: Mapping[date, Collection[str]]) -> list[dict[str, Any]]:
@@ -128,13 +135,17 @@ def _alike(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=ROUTED)
 
 
-def _counting(table: DeltaTable, dataset: ds.Dataset, where: ds.Expression) -> Iterator[pa.RecordBatch]:
-    """Rows of runs that count, and live ones."""
+def _counting(
+    table: DeltaTable, dataset: ds.Dataset, where: ds.Expression, *, probes: bool
+) -> Iterator[pa.RecordBatch]:
+    """Rows of runs that count, and live ones; probes count where they are asked for."""
     runs = _Runs(table)
+    left_out = ds.field("channel").isin([SHADOW] if probes else UNCOUNTED)
     try:
-        for batch in stream(dataset, _held(dataset), where & (ds.field("channel") != SHADOW)):
+        for batch in stream(dataset, _held(dataset), where & ~left_out):
             rows = _alike(batch)
-            counted = rows.filter(pa.array(runs.count(rows.column("run_id"), rows.column(PARTITION))))
+            counts = pa.array(runs.count(rows.column("run_id"), rows.column(PARTITION)))
+            counted = rows.filter(pc.or_(counts, pc.equal(rows.column("channel"), PROBE)))
             if counted.num_rows:
                 yield counted
     except (OSError, pa.ArrowException) as error:

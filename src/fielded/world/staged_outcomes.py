@@ -4,7 +4,7 @@ Memory has a bound whatever their number: they are written to a file of this mac
 sorts and joins goes to disk past the site's `engine_memory_mib`.
 
 1. An outcome is matched where a score of its subject was given out before it became known. Scores in the shadow
-   were not.
+   were not, nor were probes.
 2. It is late where the subject's first score was then older than the definition's `monitoring.labels.maturity`.
 3. It is a correction where it says something else than the one about the same subject that became known before it,
    in the ledger or among those that are loaded with it.
@@ -27,7 +27,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from fielded.decisions.outcomes import OUTCOME
-from fielded.decisions.rows import SHADOW
+from fielded.decisions.rows import UNCOUNTED
 from fielded.definition.site import Site
 from fielded.words.errors import Unreachable
 from fielded.world.delta_reading import StreamedDataset, dataset_of
@@ -186,7 +186,7 @@ def _no_room() -> Iterator[None]:
 
 def _first_scores(predictions: ir.Table, rows: ir.Table) -> ir.Table:
     """When each subject of some rows was scored first."""
-    told = predictions.filter(predictions.channel != SHADOW)
+    told = predictions.filter(predictions.channel.notin(UNCOUNTED))
     made = told.select("subject", moment=moment_of(told)).semi_join(rows, "subject")
     return made.group_by("subject").aggregate(first=made.moment.min())
 

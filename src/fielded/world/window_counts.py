@@ -1,8 +1,8 @@
 """Counts of the ledger's predictions on a profile's grids, day by day, by one grouped query.
 
-1. Counted is what was given to somebody: not the channel `shadow`; of batch runs only those that the caller names,
-   for a day may have been scored several times; of the API every row. Rows that wait in a journal are not yet in
-   the ledger, and are counted once they are drained.
+1. Counted is what was given to somebody: no shadow, no probe; of batch runs only those that the caller names, for
+   a day may have been scored several times; of the API every row. Rows that wait in a journal are not yet in the
+   ledger, and are counted once they are drained.
 2. The query is written once, in Ibis: DuckDB and PySpark run the same. Each row becomes a list of numbers, one for
    each column and each place that it is in; the numbers are counted by day. Only counts come back.
 3. Memory has a bound, whatever the number of rows: the table is read a row group at a time, and there are no more
@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 from fielded.decisions.monitoring.grids import Parts
 from fielded.decisions.monitoring.histograms import Grid, Histograms
 from fielded.decisions.monitoring.profile import Profile
-from fielded.decisions.rows import BATCH, PARTITION, SHADOW
+from fielded.decisions.rows import BATCH, PARTITION, UNCOUNTED
 from fielded.definition.monitoring import SCORE
 from fielded.definition.site import Site
 from fielded.world.delta_reading import StreamedDataset, dataset_of
@@ -161,7 +161,7 @@ def _rows(predictions: ir.Table, wanted: Wanted) -> ir.Table:
         day <= wanted.last,
         predictions.model_version == wanted.model_version,
         predictions.artifact_sha256 == wanted.artifact_sha256,
-        predictions.channel != SHADOW,
+        predictions.channel.notin(UNCOUNTED),
     )
     if wanted.runs is None:
         return rows

@@ -1,8 +1,8 @@
 """What each day's scores came to (rows, flags, reviews, sums of the score), by one grouped query.
 
 The same rows are looked at as in `world.window_counts`: one version's, those of the batch run that counts of their
-day and all live ones, and none that a candidate scored in the shadow. A slice's parts are the profile's; without a
-profile they are the values of its categories and truth values.
+day and all live ones, no shadows and no probes. A slice's parts are the profile's; without a profile they are the
+values of its categories and truth values.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ from fielded.decisions.monitoring.histograms import NULL, OVERALL, Place
 from fielded.decisions.monitoring.instances import part_named
 from fielded.decisions.monitoring.measure import Tally
 from fielded.decisions.monitoring.profile import Profile
-from fielded.decisions.rows import PARTITION, SHADOW
+from fielded.decisions.rows import PARTITION, UNCOUNTED
 from fielded.definition.deployment import Deployment
 from fielded.world.counted_runs import counted_runs
 from fielded.world.delta_reading import StreamedDataset, dataset_of
@@ -96,7 +96,7 @@ def _rows(ledger: ir.Table, deployment: Deployment, wanted: TallyOf, runs: list[
         ledger.model_name == deployment.model.name,
         ledger.model_version == wanted.version,
         ledger.artifact_sha256 == wanted.sha256,
-        ledger.channel != SHADOW,
+        ledger.channel.notin(UNCOUNTED),
         (live | ledger.run_id.isin(runs)) if runs else live,
     )
 

@@ -33,8 +33,15 @@ def test_what_routed_a_row_makes_it_a_case() -> None:
     assert (audit.routed_by, audit.propensity, audit.decision) == (("audit",), 0.02, "clear")
     assert (case().routed_by, case().propensity) == (("band",), 1.0), "a row of before"
     assert case(routed_by=None, review_propensity=None).propensity == 1.0
-    for nothing in ({"decision": "clear"}, {"channel": "shadow"}, {"decision": "flagged", "routed_by": None}):
+    for nothing in (
+        {"decision": "clear"},
+        {"channel": "shadow"},
+        {"channel": "probe"},
+        {"decision": "flagged", "routed_by": None},
+    ):
         assert Case.read({**ROW, **nothing}) is None
+    assert Case.read({**ROW, "channel": "probe"}, probes=True) is not None
+    assert Case.read({**ROW, "channel": "shadow"}, probes=True) is None
 
 
 def test_a_case_is_due_and_expires_by_its_score_or_by_what_reopened_it() -> None:

@@ -25,7 +25,7 @@ class Found:
     attested_by: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots: a generic one cannot be made as `Collector[Bench](...)`
 class Collector(Generic[Bench]):
     """One look at the deployment as it runs.
 

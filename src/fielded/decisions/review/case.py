@@ -1,7 +1,7 @@
 """A case: one prediction that a person looks at. Its id is the prediction's request id.
 
 1. A prediction opens a case where its `routed_by` says why or, in a row from before that column, its `decision` is
-   `review`. What a candidate scored in the shadow opens none: nobody was told.
+   `review`. What a candidate scored in the shadow opens none: nobody was told. Nor does a probe, for anybody.
 2. A case is due `review.due_hours` after its score, and expires `review.expire_hours` after it. A back-fill scores
    days that are over: its cases expire as if they had been scored at the end of their day.
 3. What was reopened, or waits for a second person, is due and expires as long after that as if it had been scored
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Self
 
+from fielded.decisions.rows import SHADOW, UNCOUNTED
 from fielded.definition.review import Review
 
 REVIEW = "review"  # a decision that a person is to make
@@ -58,10 +59,15 @@ class Case:
     scored_date: date
 
     @classmethod
-    def read(cls, row: Mapping[str, Any]) -> Self | None:
-        """From a row of the ledger's predictions; None where it is no case: rule 1."""
-        routed_by = row.get("routed_by")
-        if row["channel"] == "shadow" or (not routed_by and row["decision"] != REVIEW):
+    def read(cls, row: Mapping[str, Any], *, probes: bool = False) -> Self | None:
+        """From a row of the ledger's predictions; None where it is no case: rule 1.
+
+        Args:
+            row: of the ledger.
+            probes: whether a probe is one too, to see that it would be.
+        """
+        routed_by, left_out = row.get("routed_by"), (SHADOW,) if probes else UNCOUNTED
+        if row["channel"] in left_out or (not routed_by and row["decision"] != REVIEW):
             return None
         propensity = row.get("review_propensity")
         return cls(

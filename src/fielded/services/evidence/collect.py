@@ -5,15 +5,17 @@ made, and never the end of the whole collection.
 """
 
 import importlib.metadata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from fielded.decisions.assurance.collector import Collector, Found
 from fielded.decisions.assurance.evidence import COLLECTED, Check, Evidence
 from fielded.services.release.record import about, state_of
-from fielded.services.seal import seal
+from fielded.services.release.rollback import sealed
 from fielded.words.errors import FieldedError, Refused, Unreachable
 from fielded.world.workplace import Workplace
 
@@ -38,12 +40,41 @@ class Answer:
 class Door(Protocol):
     """Asks the API in this process, through its guard, routes and identity, without a network."""
 
-    def ask(self, method: str, path: str, *, json: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
-        """One request and its answer; `headers` beside none of its own.
+    @property
+    def credentials(self) -> Mapping[str, str]:
+        """Headers that tell the guard that the workplace's user asks, who may score and nothing else. They are
+        sent only where a caller sends them, and are worth nothing at any other door.
 
         Raises:
             FieldedError: the API could not be opened.
         """
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        peer: str = "127.0.0.1",
+    ) -> Answer:
+        """One request and its answer.
+
+        Args:
+            method: of HTTP.
+            path: with its query, where it has one.
+            json: JSON value to send; None sends `body`.
+            headers: to send, beside the content type of `json`.
+            body: bytes to send as they are.
+            peer: address that the request seems to come from.
+
+        Raises:
+            FieldedError: the API could not be opened, or does not answer.
+        """
+
+
+OpenDoor = Callable[[Workplace], AbstractContextManager[Door]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +84,14 @@ class Bench:
     Attributes:
         workplace: the deployment at its site, as its user.
         door: the API; None where the caller has none, and what needs it is not checked.
+        open_door: opens the API of another workplace, such as one on a scratch site; None where the caller cannot.
+        site_file: that the site was read from; None where there is none.
     """
 
     workplace: Workplace
     door: Door | None = None
+    open_door: OpenDoor | None = None
+    site_file: Path | None = None
 
 
 def tool() -> str:
@@ -107,15 +142,19 @@ def collect(bench: Bench, collector: Collector[Bench], command: str) -> Evidence
     )
 
 
-def put_on_record(workplace: Workplace, collected: Iterable[Evidence]) -> None:
+def put_on_record(workplace: Workplace, collected: Iterable[Evidence]) -> str:
     """Append each as an event, and seal.
+
+    Returns:
+        Why the ledger was not sealed; empty where it was. What was found stands on record all the same: that a
+        ledger cannot be sealed is one of the things that evidence is about.
 
     Raises:
         Unreachable: the ledger.
     """
     for one in collected:
         workplace.record(COLLECTED, about(workplace), {**one.as_dict(), "sha256": one.sha256})
-    seal(workplace)
+    return sealed(workplace)
 
 
 def on_record(workplace: Workplace, until: datetime | None = None) -> dict[str, Evidence]:

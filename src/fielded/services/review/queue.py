@@ -33,7 +33,7 @@ class Known:
     days: Mapping[str, date]
 
 
-def look(workplace: Workplace, subject: str | None = None) -> list[Waiting]:
+def look(workplace: Workplace, subject: str | None = None, *, probes: bool = False) -> list[Waiting]:
     """The cases that wait, what is due first before the rest: `decisions.review.queue`.
 
     Reads the days on which a case may still be open and no others, whatever the size of the ledger.
@@ -41,6 +41,7 @@ def look(workplace: Workplace, subject: str | None = None) -> list[Waiting]:
     Args:
         workplace: the deployment at its site.
         subject: only cases about it; None looks at all.
+        probes: with what was scored to probe, which is nobody's work.
 
     Raises:
         Refused: the events of a case break a rule; names it.
@@ -51,9 +52,9 @@ def look(workplace: Workplace, subject: str | None = None) -> list[Waiting]:
         return []
     review, now = workplace.deployment.review, workplace.clock()
     first = first_open_day(now, review)
-    rows = newest_routed(table, first, subject)
+    rows = newest_routed(table, first, subject, probes=probes)
     known = what_is_known(workplace, min(first, (now - timedelta(days=review.carry.days)).date()))
-    newest = cases_of(rows)
+    newest = cases_of(rows, probes=probes)
     begun = _begun(table, newest, known, now, subject)
     return queue(newest, begun, known.states, known.settled, review, now)
 
@@ -82,16 +83,18 @@ def _day(event: CaseEvent) -> date:
     return date.fromisoformat(event.details["scored_date"])
 
 
-def cases_of(rows: pa.Table) -> list[Case]:
+def cases_of(rows: pa.Table, *, probes: bool = False) -> list[Case]:
     """Cases of rows of schema `world.review_rows.ROUTED`."""
-    found = (case for few in rows.to_batches(_AT_ONCE) for case in _cases_of(few))
+    found = (case for few in rows.to_batches(_AT_ONCE) for case in _cases_of(few, probes=probes))
     return [case for case in found if case is not None]
 
 
-def _cases_of(rows: pa.RecordBatch) -> Iterable[Case | None]:
+def _cases_of(rows: pa.RecordBatch, *, probes: bool) -> Iterable[Case | None]:
     moments = pc.cast(rows.column("scored_at"), pa.int64()).to_pylist()
     plain = rows.drop_columns(["scored_at"]).to_pylist()
-    return (Case.read({**row, "scored_at": _moment(at)}) for row, at in zip(plain, moments, strict=True))
+    return (
+        Case.read({**row, "scored_at": _moment(at)}, probes=probes) for row, at in zip(plain, moments, strict=True)
+    )
 
 
 _AT_ONCE = 256  # rows: nothing else of the process runs while Arrow makes Python's values of them

@@ -11,7 +11,8 @@ from typing import Literal, Protocol
 from fielded.definition.serving import Role
 from fielded.words.errors import Refused
 
-Method = Literal["oidc", "certificate", "development token"]
+# `process`: by the operating system, of who runs this very process and asks it itself (`doors.serving.probing`).
+Method = Literal["oidc", "certificate", "development token", "process"]
 
 # Why somebody was not let in. Few and fixed: they are counted, and a SIEM alarms on them.
 Reason = Literal[

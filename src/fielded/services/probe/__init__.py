@@ -1,0 +1,1 @@
+"""Probes: scores that are made to see that scoring works, and that count nobody."""
