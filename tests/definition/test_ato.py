@@ -22,6 +22,7 @@ ato:
   not_applicable: {ac-18: There is no wireless access to it}
   parameters: {ac-02_odp.05: one day}
   documents: {model_card: model_card.yaml}
+  mend_days: 30
   report_max_age_days: 30
 """
 

@@ -76,6 +76,7 @@ class Ato:
         not_applicable: control -> why it does not apply here.
         parameters: organization-defined parameter of SP 800-53 (`ac-02_odp.05`) -> its value here.
         documents: name of a document -> file beside deployment.yaml with what people write in it.
+        mend_days: a weakness is to be mended so long after it was first seen; None leaves the day to people.
         report_max_age_days: evidence that a package cites is no older.
     """
 
@@ -92,6 +93,7 @@ class Ato:
         default_factory=lambda: _reasons({})
     )
     documents: _Files = Field(default_factory=lambda: _reasons({}))
+    mend_days: Annotated[int, Field(strict=True, ge=1, le=3660)] | None = None
     report_max_age_days: Annotated[int, Field(strict=True, ge=1, le=3660)] = 90
 
     @model_validator(mode="after")

@@ -69,6 +69,16 @@ def test_what_no_evidence_stands_behind_moves_no_status() -> None:
     ]
 
 
+def test_a_parameter_stands_at_its_control() -> None:
+    made = assurance()
+    ato = {**made.definition["ato"], "parameters": {"ac-05_odp": "deployers and approvers"}}
+    record = security_decision_record(replace(made, definition={**made.definition, "ato": ato}))
+    assert record is not None
+    held = {one["controlId"]: one.get("parameterValues") for one in record["securityControls"]}
+    assert held["AC-5"] == [{"parameterId": "ac-05_odp", "parameterValue": "deployers and approvers"}]
+    assert held["IA-2"] is None
+
+
 def test_indicators_name_controls_as_the_catalog_does() -> None:
     assert len(INDICATORS) == 46
     for name, controls in INDICATORS.values():

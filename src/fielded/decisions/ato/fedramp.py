@@ -15,6 +15,7 @@ from typing import Any
 from fielded.decisions.assurance.controls import Assurance, ControlRecord
 from fielded.decisions.assurance.evidence import Evidence
 from fielded.decisions.ato.key_indicators import INDICATORS
+from fielded.definition.ato import control_of
 
 OVERVIEW, DECISIONS = "certification-package-overview", "security-decision-record"  # names of the files
 _UNANSWERED = frozenset({"inherited", "organization", "not applicable"})
@@ -51,10 +52,11 @@ def security_decision_record(assurance: Assurance) -> dict[str, Any] | None:
     if fedramp is None:
         return None
     records = {record.id: record for record in assurance.controls}
+    parameters = assurance.definition["ato"].get("parameters") or {}
     return {
         "certificationPackageOverviewUri": fedramp["overview_uri"],
         "portsAndProtocols": [_port(text) for text in assurance.site.get("ports", ())],
-        "securityControls": [_control(record) for record in assurance.controls],
+        "securityControls": [_control(record, parameters) for record in assurance.controls],
         "fedRampRequirements": [
             {"frrID": identifier, "frrImplementation": [f"Attested by the provider: {text}"]}
             for identifier, text in sorted(fedramp["requirements"].items())
@@ -82,9 +84,17 @@ def status_of(record: ControlRecord) -> str | None:
     return "Partially Implemented" if record.result == "not checked" else "Implemented"
 
 
-def _control(record: ControlRecord) -> dict[str, Any]:
+def _control(record: ControlRecord, parameters: Mapping[str, str]) -> dict[str, Any]:
     status = status_of(record)
-    told = {"controlId": _as_fedramp(record.id), "controlImplementationDescription": described(record)}
+    told: dict[str, Any] = {
+        "controlId": _as_fedramp(record.id),
+        "controlImplementationDescription": described(record),
+    }
+    chosen = {key: value for key, value in parameters.items() if control_of(key) == record.id}
+    if chosen:
+        told["parameterValues"] = [
+            {"parameterId": key, "parameterValue": value} for key, value in sorted(chosen.items())
+        ]
     return told if status is None else {**told, "controlImplementationStatus": status}
 
 
