@@ -73,7 +73,7 @@ def test_the_whole_way_from_a_quiet_day_to_a_closed_request(call: Call, tmp_path
     assert (code, "no open request" in err) == (1, True)
 
 
-def test_a_trigger_is_simulated_before_it_is_armed(call: Call) -> None:
+def test_a_trigger_is_simulated_before_it_is_armed(call: Call, watched: Watched) -> None:
     code, out, _ = call(5, "monitor", "simulate", "score-drift", "--years", "30", "--shift", "hours=+60", "--json")
     found = json.loads(out)
     assert (code, found["instances"], found["years"], found["shift"]) == (0, 1, 30, "hours +60")
@@ -86,6 +86,12 @@ def test_a_trigger_is_simulated_before_it_is_armed(call: Call) -> None:
         5, "monitor", "simulate", "flags", "--years", "20", "--rows-per-week", "500", "--shift", "hours=+60"
     )
     assert (code, "4 instances, 500 rows a week" in out) == (0, True)
+    told = [row for row in watched.world.rows("ledger.overrun.events") if row["kind"] == "trigger_simulated"]
+    on_record = [json.loads(row["details"]) for row in sorted(told, key=lambda row: row["sequence"])]
+    assert [(one["trigger"], one["shift"]) for one in on_record] == [
+        ("score-drift", "hours +60"), ("score-drift", "month +0"), ("flags", "hours +60"),
+    ]  # fmt: skip
+    assert {key: on_record[0][key] for key in found} == found, "what was printed"
 
 
 @pytest.mark.parametrize(

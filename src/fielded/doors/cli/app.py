@@ -16,6 +16,8 @@ _GROUPS = {
     "outcomes": "outcomes",
     "review": "review",
     "monitor": "monitor",
+    "ready": "ready",
+    "ato": "ato",
 }  # commands that have commands of their own
 
 _COMMANDS = {
@@ -34,6 +36,8 @@ _COMMANDS = {
     "review": ("fielded.doors.cli.review", "Decide the scores that a person decides."),
     "monitor": ("fielded.doors.cli.monitor", "Drift, quality, performance, triggers and reviews."),
     "rollback": ("fielded.doors.cli.rollback", "Go back to the previous version."),
+    "ready": ("fielded.doors.cli.ready", "The twelve items of readiness, each with its evidence."),
+    "ato": ("fielded.doors.cli.ato", "The authorization: plan, evidence, package, status."),
 }
 
 

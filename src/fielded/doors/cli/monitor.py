@@ -21,7 +21,7 @@ from fielded.services.monitoring.record import requests, watch_state
 from fielded.services.monitoring.report import HTML_FILE
 from fielded.services.monitoring.retraining import close_retraining as run_close
 from fielded.services.monitoring.run_report import reporter
-from fielded.services.monitoring.simulate import simulate as run_simulate
+from fielded.services.monitoring.simulated import simulate_on_record
 from fielded.words.errors import WrongUse
 
 AsOf = Annotated[
@@ -152,8 +152,11 @@ def simulate(  # noqa: PLR0913 - each an option
     site: SiteFile = None,
     as_json: Json = False,
 ) -> None:
-    """Before a trigger is armed: how many false alarms a year it gives, and how soon it sees a shift."""
-    found = run_simulate(
+    """Before a trigger is armed: how many false alarms a year it gives, and how soon it sees a shift.
+
+    What came out is put on record: readiness asks for it.
+    """
+    found = simulate_on_record(
         open_from(deployment, site),
         trigger,
         rows_per_week=rows_per_week,
