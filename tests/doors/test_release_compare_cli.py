@@ -66,7 +66,11 @@ def test_a_comparison_says_what_is_in_the_way_and_how_to_get_it_out(
     (tmp_path / "card.md").write_text("# card")
     code, out, _ = call("release", "sign", "model_card", "card.md", "--until", "2099-01-01", "--json")
     assert (code, as_json(out)["name"]) == (0, "model_card")
+    assert as_json(out)["version"] == version
     assert call("release", "sign", "model_card", "card.md", "--until", "soon")[0] == 2
+    assert call("release", "sign", "model_card", "card.md", "--until", "2099-01-01", "--version", "9")[0] == 2
+    code, _, err = call("release", "sign", "model_card", "card.md", "--until", "2099-01-01", "--in-progress")
+    assert (code, "for a document in progress" in err) == (2, True)
 
     code, out, _ = call("release", "compare", version, "--out", "kept", "--json")
     told = as_json(out)

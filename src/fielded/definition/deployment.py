@@ -88,7 +88,12 @@ def _group_words(text: str) -> set[str]:
     return {text.lower(), *re.split(r"[^a-z]+", text.lower())} & _GROUP_WORDS
 
 
-def _person_name(text: str) -> str:
+def person_name(text: str) -> str:
+    """A person's name as it is.
+
+    Raises:
+        ValueError: it is a group's, or no full name.
+    """
     if len(text.split()) < 2 or _group_words(text):  # noqa: PLR2004 - a given and a family name
         raise ValueError("a person's given and family name, not a team, list or office")
     return text
@@ -221,7 +226,7 @@ class Batch:
 class Person:
     """A named individual, not a team."""
 
-    name: Annotated[str, AfterValidator(_person_name)]
+    name: Annotated[str, AfterValidator(person_name)]
     email: Annotated[str, AfterValidator(_person_email)]
 
 

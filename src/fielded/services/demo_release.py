@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 from fielded.decisions.release.findings import Finding
@@ -54,18 +54,16 @@ def release_steps(
     """
     author, approvers = _as(workplace, "author"), [_as(workplace, f"approver-{number}") for number in (1, 2)]
     until = workplace.clock().date() + _DAYS
-    for name in DOCUMENTS:
-        sign(approvers[0], name, example / f"{name}.md", until)
-    yield Step("sign documents", f"{' and '.join(DOCUMENTS)}, by {approvers[0].user}, until {until}")
-
     propose(author, biased, "demo: trained on half a year more, with the labels as they came")
+    yield _signed(approvers[0], example, until)
     made = compare(author, scorers, biased, folder / f"comparison-{biased}")
     yield Step("compare the biased one", _stopped(made))
     withdraw(author, biased, "demo: a class's overruns were not booked in its training data")
 
     propose(author, honest, "demo: trained on half a year more")
+    signed = _signed(approvers[0], example, until)  # a signature is for one version: the other's does not do
     made = compare(author, scorers, honest, folder / f"comparison-{honest}")
-    yield Step("compare the honest one", _passed(made))
+    yield Step("compare the honest one", f"{_passed(made)}. Signed before: {signed.result}")
 
     waived = [finding.name for finding in made.verdict.in_the_way]
     for name in waived:
@@ -87,6 +85,15 @@ def release_steps(
 def _as(workplace: Workplace, person: str) -> Workplace:
     """The same workplace, asked by somebody else: a stand-in for that person's own login."""
     return replace(workplace, user=f"example:{person}")
+
+
+def _signed(signer: Workplace, example: Path, until: date) -> Step:
+    """Sign the documents for the version that is proposed."""
+    version = ""
+    for name in DOCUMENTS:
+        version = sign(signer, name, example / f"{name}.yaml", until).meant.version
+    told = f"{' and '.join(DOCUMENTS)} for version {version}, by {signer.user}, until {until}"
+    return Step("sign documents", told)
 
 
 def _stopped(made: Made) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
 
+from fielded.decisions.assurance.documents import Document
 from fielded.decisions.assurance.evidence import Evidence, Outcome
 from fielded.decisions.assurance.statements import Said
 
@@ -110,7 +111,8 @@ class Assurance:
         weaknesses: open ones, by id.
         items: the twelve of readiness, JSON values.
         limits: page one: what this package does not show, and what is taken on another's word.
-        documents: name of a document -> its JSON values, as `services.documents` makes them.
+        documents: by their names, in the order in which they are read.
+        plain: source -> JSON values, of the sources of sentences that are not evidence.
     """
 
     as_of: datetime
@@ -121,4 +123,5 @@ class Assurance:
     weaknesses: tuple[Weakness, ...]
     items: tuple[Mapping[str, Any], ...]
     limits: tuple[Said, ...]
-    documents: Mapping[str, Any]
+    documents: Mapping[str, Document]
+    plain: Mapping[str, Any] = field(default_factory=dict)

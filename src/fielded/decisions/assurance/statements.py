@@ -26,9 +26,14 @@ State = Literal["evidenced", "attested", "not evidenced"]
 _NAMES = re.compile(
     r"(?<!\w)(?:[A-Z]{2}-\d+(?:\(\d+\))?|(?:NIST )?(?:SP|AI) \d{3}-\d+[A-Z]?|RFC \d+|FIPS \d+(?:-\d)?|IL\d|"
     r"SHA-256|Ed25519|P-256|TLS 1\.[23]|UTF-8|ISO \d+|HTTP/1\.1|UUIDv7|NIST AI RMF 1\.0|M-\d\d-\d\d|X\.509|"
-    r"OSCAL 1\.2\.3)(?!\w)"
+    r"OSCAL 1\.2\.3|(?:GOVERN|MAP|MEASURE|MANAGE) \d\.\d{1,2})(?!\w)"
 )
 _DIGIT = re.compile(r"\d")
+
+
+def has_number(text: str) -> bool:
+    """Whether a text has a number of its own, beside those in names of controls and publications."""
+    return _DIGIT.search(_NAMES.sub("", text)) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,7 @@ class Statement:
 
     def __post_init__(self) -> None:
         plain = "".join(text for text, *_ in Formatter().parse(self.template))
-        if _DIGIT.search(_NAMES.sub("", plain)):
+        if has_number(plain):
             raise ValueError(f"statement: got a number in {self.template!r}, expected a reference in its place")
         names = {name for _, name, _, _ in Formatter().parse(self.template) if name}
         if names != set(self.references):
@@ -197,7 +202,7 @@ class Sources:
         for name, reference in references.items():
             try:
                 values[name] = look_up(self.documents.get(reference.source, {}), reference.pointer)
-                lacking = lacking or ("" if values[name] is not None else f"{reference} is empty")
+                lacking = lacking or ("" if _says_something(values[name]) else f"{reference} is empty")
             except Absent:
                 lacking = lacking or f"{reference} is not there"
         if not lacking:
@@ -221,6 +226,11 @@ class Sources:
 def said_by(attested: Attested) -> Said:
     """A person's sentence as it is printed."""
     return Said(text=attested.text, state="attested", attested=attested)
+
+
+def _says_something(value: Any) -> bool:
+    """Whether a value can stand in a sentence: zero and "no" can, an empty text or list cannot."""
+    return value is not None and (not isinstance(value, str | list | tuple | Mapping) or bool(value))
 
 
 def _shown(value: Any) -> Any:

@@ -12,6 +12,7 @@ from fielded.services.prepare_scorer import Scorers
 from fielded.services.release.compare import Made, only_candidate
 from fielded.services.release.compare import compare as run_compare
 from fielded.services.release.report import HTML_FILE
+from fielded.services.release.sign import begin as run_begin
 from fielded.services.release.sign import sign as run_sign
 
 
@@ -40,20 +41,32 @@ def compare(
     raise typer.Exit(0 if made.verdict.holds else 1)
 
 
-def sign(
-    document: Annotated[str, typer.Argument(help="As release.gates.evidence.documents names it.")],
+def sign(  # noqa: PLR0913 - one parameter an option
+    document: Annotated[
+        str, typer.Argument(help="As ato.documents or release.gates.evidence.documents names it.")
+    ],
     file: Annotated[Path, typer.Argument(help="The document. Its digest is kept, not its text.")],
     until: Annotated[str, typer.Option(help="Last day on which it counts, YYYY-MM-DD.")],
+    version: Annotated[
+        str | None,
+        typer.Option(help="That it is for; else the only one that is proposed, else the one in production."),
+    ] = None,
+    in_progress: Annotated[
+        bool, typer.Option("--in-progress", help="It is being worked on, and done by --until.")
+    ] = False,
     deployment: Folder = HERE,
     site: SiteFile = None,
     as_json: Json = False,
 ) -> None:
-    """Put on record that you stand for a document about the model as it is now."""
-    signed = run_sign(open_from(deployment, site), document, file, parse_day(until, "--until"))
+    """Put on record that you stand for a document about the model as it is now, or that it is being worked on."""
+    act = run_begin if in_progress else run_sign
+    signed = act(open_from(deployment, site), document, file, parse_day(until, "--until"), version)
     if as_json:
-        print_json({name: getattr(signed, name) for name in signed.__dataclass_fields__})
-    else:
-        out.print(f"Signed {signed.name} until {signed.until}, sha256 {signed.sha256}", markup=False)
+        print_json(signed.as_dict())
+        return
+    meant = f"for version {signed.meant.version}" if signed.meant.version else "for no version: none is released"
+    done = "In progress" if in_progress else "Signed"
+    out.print(f"{done}: {signed.name} until {signed.until}, sha256 {signed.sha256}, {meant}", markup=False)
 
 
 def _fields(made: Made) -> dict[str, Any]:
