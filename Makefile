@@ -7,7 +7,7 @@ PEERS  := serving serving-mlserver
 WATCH  := monitoring
 export BENCH_HOME ?= .bench
 
-.PHONY: demo test system lint types floors chaos bench bench-serving bench-monitoring bench-release power lock clean flights flights-watch
+.PHONY: demo test system lint types floors chaos bench bench-serving bench-monitoring bench-release bench-ato power lock clean flights flights-watch
 
 demo: $(STAMP)
 	$(BIN)/fielded demo
@@ -58,6 +58,9 @@ power: $(STAMP)              ## what the shift gate catches: docs/power.md
 bench-monitoring: $(STAMP) $(WATCH:%=$(BENCH_HOME)/%/.installed) ## how long drift takes, how much memory
 	$(BIN)/python bench/monitoring/drift.py --write
 	$(BIN)/python bench/monitoring/triggers.py --write
+
+bench-ato: $(STAMP) .oscal/.fetched ## how long readiness and the package take
+	$(BIN)/python bench/ato/package.py --write
 
 bench-serving: $(VENV)/.bench $(PEERS:%=$(BENCH_HOME)/%/.installed)
 	$(BIN)/python bench/serving/run.py --write

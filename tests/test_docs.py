@@ -68,7 +68,7 @@ def test_every_command_of_the_readme_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     shown = (ROOT / "README.md").read_text()
     steps = re.findall(r"^\d+\. [a-z ]+$", done.stdout, re.MULTILINE)
-    assert len(steps) == 21
+    assert len(steps) == 29
     for step in steps:
         assert step in shown, "the README shows another demo"
     assert "20,000 open orders = 19,906 scored + 94 quarantined" in done.stdout
@@ -94,7 +94,17 @@ def test_the_definition_page_lists_every_field() -> None:
 
 def test_the_site_page_lists_every_field() -> None:
     page = (ROOT / "docs" / "site.md").read_text()
-    sections = {Site: "", Api: "", Identity: "", Oidc: "oidc.", Proxy: "proxy.", Authorization: "", Platform: "", FedRamp: "", Contact: ""}
+    sections = {
+        Site: "",
+        Api: "",
+        Identity: "",
+        Oidc: "oidc.",
+        Proxy: "proxy.",
+        Authorization: "",
+        Platform: "",
+        FedRamp: "",
+        Contact: "",
+    }
     for kind, opening in sections.items():
         for field in kind.__dataclass_fields__:
             assert re.search(rf"`{opening}{field}[`.]", page), f"{kind.__name__}.{field} is not on the page"
@@ -122,7 +132,17 @@ def test_the_batch_page_lists_every_column_and_kind_of_event() -> None:
     kinds = {kind for path in (ROOT / "src").rglob("*.py") for kind in _kinds_recorded(path.read_text())}
     assert kinds >= {"artifact_approved", "definition_recorded", "day_scored"}
     rooms = "".join(
-        (ROOT / "docs" / name).read_text() for name in ("review.md", "monitoring.md", "release_reviews.md")
+        (ROOT / "docs" / name).read_text()
+        for name in (
+            "review.md",
+            "monitoring.md",
+            "release_reviews.md",
+            "readiness.md",
+            "ato.md",
+            "ato_plan.md",
+            "documents.md",
+            "package.md",
+        )
     )
     for kind in kinds:
         assert f"`{kind}`" in page + rooms, kind

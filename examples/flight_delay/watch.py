@@ -47,6 +47,7 @@ PAGE, IMAGES = ROOT / "docs" / "flights_watched.md", ROOT / "docs" / "images"
 SITE = Path(".fielded") / "flights_watched"
 FIRST, LAST = date(2013, 9, 1), date(2013, 12, 31)
 SCORED_AT, LOOKED_AT = time(9, tzinfo=UTC), time(12, tzinfo=UTC)
+USER = "sim:flights"  # has all roles at the site
 WEEK, DAY = timedelta(days=7), timedelta(days=1)
 # After the beginning of a flight's day, UTC. By then the last flight of these months is down, however late it was.
 KNOWN_AFTER = 2 * DAY
@@ -92,9 +93,9 @@ def watch(folder: Path, first: date, last: date, training: Days, held_out: Days)
         training: first and last day to learn from.
         held_out: first and last day that the registered version is measured on.
     """
-    site, definition, costs = demo_site(folder), load_deployment(HERE), Costs()
+    site, definition, costs = demo_site(folder, USER, first, os.urandom), load_deployment(HERE), Costs()
     clock = SimulatedClock(datetime.combine(first - DAY, LOOKED_AT))
-    workplace = open_workplace(definition, site, user="sim:flights", clock=clock, random_bytes=os.urandom)
+    workplace = open_workplace(definition, site, user=USER, clock=clock, random_bytes=os.urandom)
     with costs.of("load"):
         load(table_uri_below(site.root))
     with costs.of("train"):

@@ -6,7 +6,7 @@ Each step does what a user would do with the command line, and hands back one li
 import runpy
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from datetime import date
+from datetime import date, timedelta
 from importlib import resources
 from pathlib import Path
 from queue import SimpleQueue
@@ -16,6 +16,7 @@ from fielded.decisions.runs import RunSummary
 from fielded.definition import Site, load_deployment, load_site
 from fielded.definition.site import FILE
 from fielded.services.audit import Books, find_subject
+from fielded.services.demo_ato import Means, ato_steps, kickoff_step
 from fielded.services.demo_release import Step, release_steps
 from fielded.services.demo_watch import review_step, watch_step
 from fielded.services.drain import drain
@@ -29,6 +30,7 @@ from fielded.services.score_live import LiveRequest, LiveRow, Settled
 from fielded.services.serve import open_live
 from fielded.services.verify import verify
 from fielded.words.errors import FieldedError, Refused, WrongUse
+from fielded.words.identifiers import RandomBytes
 from fielded.world.delta_reading import dataset_of
 from fielded.world.workplace import Workplace
 
@@ -43,8 +45,45 @@ artifact_root: artifacts
 cache: cache
 journal_url: sqlite:///journal
 signing_key: file:keys/seal.pem
-identity: {{development_token: "env:DEMO_TOKEN"}}   # at least 16 characters; `fielded serve` asks for it
+identity: {{development_token: "file:keys/token"}}   # what callers of `fielded serve` send
+
+# Who may do what. `{user}` started the demo; the others are played by it.
+roles:
+  "{user}": [score, review, audit, release]
+  "example:author": [release]
+  "example:approver-1": [release]
+  "example:approver-2": [release]
+  "example:rai-approver": [release]
+  "example:reviewer": [review]
+  "example:monitoring-owner": [review]
+
+# Examples, no authorization of anybody. A real site names what it stands on.
+authorization:
+  system: Maintenance analytics (example)
+  system_id: EXAMPLE-0001
+  platforms:
+    - name: Example hosting
+      authorization: EXAMPLE-PA-0000
+      level: IL4
+      expires: {expires}
+      inherited: [pe-*, ma-*, mp-*, cp-6, cp-7, cp-8, sc-7, sc-20, sc-21, sc-22]
+      shared:
+        ac-2: the accounts of the workspace
+        sc-8: TLS from the load balancer to the service
+        sc-28: the volumes that hold tables, journals and keys
+        cp-9: copies of tables and keys
+  organization:
+    at-*: Example training office
+    ps-*: Example personnel security office
+    pm-*: Example program office
+  ports: [tcp/8443]
+  incident_path: Example watch floor
+  persons:
+    blair.example@example.mil: ["example:monitoring-owner"]
+    casey.example@example.mil: ["example:rai-approver"]
 """
+_AUTHORIZED = timedelta(days=365)  # that the example's platform is
+_TOKEN_BYTES = 32
 TRAINED = ((date(2023, 7, 1), date(2024, 12, 31)), (date(2023, 7, 1), date(2025, 6, 30)))  # days; version 1 and 2
 HELD_OUT = (date(2025, 9, 28), date(2025, 12, 27))
 UNBOOKED = ("LSD", 0.6)  # what is planted in version 3: the share of a class's overruns that nobody booked
@@ -59,29 +98,42 @@ def example_folder() -> Path:
     raise WrongUse(f"example {EXAMPLE}: not installed, expected it in the package. Install fielded from its wheel")
 
 
-def demo_site(folder: Path) -> Site:
-    """A fresh embedded site in `folder`, with a site.yaml for later commands. What was there is removed."""
+def demo_site(folder: Path, user: str, today: date, random_bytes: RandomBytes) -> Site:
+    """A fresh embedded site in `folder`, with a site.yaml for later commands. What was there is removed.
+
+    Args:
+        folder: of the site.
+        user: who may do everything in it.
+        today: UTC.
+        random_bytes: for the token that callers of its API send.
+    """
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     here = folder.resolve()
-    (folder / FILE).write_text(_SITE.format(here=here), encoding="utf-8")
+    token = folder / "keys" / "token"
+    token.parent.mkdir(mode=0o700)
+    token.touch(mode=0o600)
+    token.write_text(random_bytes(_TOKEN_BYTES).hex(), encoding="utf-8")
+    text = _SITE.format(here=here, user=user, expires=today + _AUTHORIZED)
+    (folder / FILE).write_text(text, encoding="utf-8")
     return load_site({}, here, here / FILE)
 
 
-def run_demo(open_at: Callable[[Path, Site], Workplace], folder: Path) -> Iterator[Step]:
+def run_demo(open_at: Callable[[Path, Site], Workplace], folder: Path, means: Means) -> Iterator[Step]:
     """The steps, each done when it is asked for.
 
     Args:
         open_at: opens a workplace for a deployment folder at a site.
         folder: for the demo's site; emptied first.
+        means: what else it needs of the door that started it.
 
     Raises:
         Refused: a step did not come out as it must.
     """
     example = example_folder()
     deployment = load_deployment(example)
-    site = demo_site(folder)
+    site = demo_site(folder, means.user, means.today, means.random_bytes)
     workplace = open_at(example, site)
     make = runpy.run_path(str(example / "make_data.py"))["make"]
     made = make(workplace.tables.uri, seed=SEED, as_of=AS_OF, open_orders=OPEN_ORDERS, history_orders=HISTORY)
@@ -89,6 +141,8 @@ def run_demo(open_at: Callable[[Path, Site], Workplace], folder: Path) -> Iterat
 
     table, rows = runpy.run_path(str(example / "hold_out.py"))["hold_out"](site, *HELD_OUT)
     yield Step("hold out", f"{table}: {rows:,} orders with what became of them, which no version learns from")
+
+    yield kickoff_step(workplace)
 
     first, honest, biased = _train(example, site)
     model = deployment.model
@@ -135,6 +189,8 @@ def run_demo(open_at: Callable[[Path, Site], Workplace], folder: Path) -> Iterat
     yield Step("drain", f"{drained.rows} row from the journal to the ledger, sealed")
     yield review_step(workplace)
     yield Step("verify", _verified(workplace))
+
+    yield from ato_steps(workplace, example, folder, means)
 
 
 def _train(example: Path, site: Site) -> list[str]:
