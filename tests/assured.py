@@ -1,10 +1,12 @@
 """Values of a package, made by hand: controls of every origin, evidence of every outcome, one weakness."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 from fielded.decisions.assurance.controls import Assurance, ControlRecord, Procedure, Weakness
+from fielded.decisions.assurance.documents import Document, Paragraph, Section
 from fielded.decisions.assurance.evidence import Check, Evidence
-from fielded.decisions.assurance.statements import Sources, Statement
+from fielded.decisions.assurance.statements import Attested, Sources, Statement, said_by
 
 AS_OF = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -157,4 +159,67 @@ def assurance(*, fedramp: bool = True, said: str = "Self-approval is refused.") 
         items=(),
         limits=(),
         documents={},
+    )
+
+
+AWKWARD = "Asks <b>who</b> {{ insert: param, x }}\nand \x07 *when*"
+
+
+def wide() -> Assurance:
+    """All of `assurance`, and what is rarer: a person's word, an organization, evidence that nobody collected, a
+    control of another catalog, a weakness without a day, two parameters, a document, and text that is no markup.
+    """
+    made = assurance()
+    word = said_by(Attested(text=AWKWARD, author="Alex Example", date="2026-02-01"))
+    told = replace(evidence("told", facts={"said": AWKWARD}), attested_by="Alex Example", valid_until=None)
+    model = replace(
+        evidence("audit-probe"),
+        scope={"deployment": "overrun", "model_version": "3", "artifact_sha256": "a" * 64},
+        checks=(Check.of("edited row is found", holds=True, got="found", expected="found", negative=True),),
+    )
+    base = {"in_baseline": True, "said": (word,)}
+    more = (
+        ControlRecord(
+            id="at-2", title="Literacy Training", family="at", origin="organization", result="not checked",
+            component="organization", provider="Training office", **base,
+        ),
+        ControlRecord(
+            id="ca-7", title="Continuous Monitoring", family="ca", origin="implemented", result="attested",
+            component="fielded", evidence=("told",), **base,
+        ),
+        ControlRecord(
+            id="au-10", title="Non-repudiation", family="au", origin="shared", result="not checked",
+            component="fielded", provider="Records office", evidence=("audit-probe", "never-collected"), **base,
+        ),
+        ControlRecord(
+            id="zz-1", title="Of another catalog", family="zz", origin="implemented", result="satisfied",
+            component="fielded", evidence=("separation",), in_baseline=False, said=(word,), reason=AWKWARD,
+        ),
+    )  # fmt: skip
+    dayless = replace(
+        made.weaknesses[0], id="w-2", title=AWKWARD, controls=(), evidence=("transport", "never-collected"), due=None
+    )
+    definition = {
+        **made.definition,
+        "purpose": AWKWARD,
+        "sha256": "d" * 64,
+        "ato": {
+            **made.definition["ato"],
+            "cui": ["Export controlled"],
+            "parameters": {"ac-05_odp": "release and approval", "ac-02_odp.05": "30 days\nat most", "xx-01_odp": "x"},
+        },
+    }
+    paper = Document(
+        name="data_flow",
+        title="Data flow",
+        as_of=AS_OF,
+        sections=(Section(number="", title="Limits", blocks=(Paragraph((word,)),)),),
+    )
+    return replace(
+        made,
+        definition=definition,
+        evidence={**made.evidence, "told": told, "audit-probe": model},
+        controls=(*made.controls, *more),
+        weaknesses=(*made.weaknesses, dayless),
+        documents={"data_flow": paper},
     )

@@ -38,6 +38,7 @@ class Platform:
         authorization: identifier of its own authorization, such as a Provisional Authorization's number.
         level: what it is authorized at, such as `IL4` or `FedRAMP High`.
         expires: last day of it.
+        authorized: day on which it was given; OSCAL names a leveraged authorization only with it.
         inherited: controls, or families (`pe-*`), that it answers for alone.
         shared: control -> what of it is left to the system; the rest is the platform's.
     """
@@ -46,6 +47,7 @@ class Platform:
     authorization: _Text
     level: _Text
     expires: date
+    authorized: date | None = None
     inherited: tuple[_Controls, ...] = ()
     shared: Annotated[Mapping[_Controls, _Text], AfterValidator(_frozen)] = Field(
         default_factory=lambda: _frozen({})
@@ -135,6 +137,7 @@ class Authorization:
             level or of AI; nothing is invented where there are none.
         vulnerabilities: file that the site's scanner wrote (SARIF or CycloneDX).
         sbom: file with the bill of materials (CycloneDX).
+        image_context: folder that the image is built from; secrets are looked for in it.
         persons: address of a person of the definition -> identities that are theirs.
         emass_template: the workbook that rows are filled into.
         fedramp: for FedRAMP's two documents; None writes none.
@@ -158,6 +161,7 @@ class Authorization:
     additions: tuple[Path, ...] = ()
     vulnerabilities: Path | None = None
     sbom: Path | None = None
+    image_context: Path | None = None
     persons: Annotated[Mapping[_Text, tuple[_Text, ...]], AfterValidator(_frozen_lists)] = Field(
         default_factory=lambda: _frozen_lists({})
     )

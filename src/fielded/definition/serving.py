@@ -20,8 +20,10 @@ Role = Literal["score", "review", "audit", "release"]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 HERE = frozenset({"127.0.0.1", "::1", "localhost"})  # hosts that are this machine
 ROLES: frozenset[Role] = frozenset(get_args(Role))
+_SECRETS_MANAGER = r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+(#.+)?"
 SecretRef = Annotated[
-    str, StringConstraints(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|aws-secretsmanager:arn:.+)$")
+    str,
+    StringConstraints(pattern=rf"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|aws-secretsmanager:{_SECRETS_MANAGER})$"),
 ]
 
 

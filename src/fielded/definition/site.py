@@ -111,6 +111,7 @@ _PATHS = (
     ("notify", "webhook", "secret"), ("notify", "mail", "password"), ("monitoring", "token"),
     ("authorization", "catalog"), ("authorization", "additions"),
     ("authorization", "vulnerabilities"), ("authorization", "sbom"), ("authorization", "emass_template"),
+    ("authorization", "image_context"),
 )  # fmt: skip
 
 Problem = tuple[tuple[str, ...], str, str, str]  # path of the field, got, expected, next step

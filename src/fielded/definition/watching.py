@@ -1,6 +1,7 @@
 """The parts of a site that concern the watch: whom an alarm reaches and how, and where latency is read.
 
-Nothing here is a secret: where one is needed, a reference stands (`env:NAME` or `file:PATH`).
+Nothing here is a secret: where one is needed, a reference stands (`env:NAME`, `file:PATH` or
+`aws-secretsmanager:ARN`).
 """
 
 from typing import Annotated

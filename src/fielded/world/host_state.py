@@ -1,7 +1,7 @@
 """What this machine says of itself: its clock, its disks, its cryptographic module. Only looked at, never set.
 
-Each answer may be "unknown": a container, another operating system or a network disk does not say. Unknown is never taken for
-good.
+Each answer may be "unknown": a container, another operating system or a network disk does not say. Unknown is
+never taken for good.
 """
 
 import ctypes

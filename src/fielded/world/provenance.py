@@ -70,12 +70,27 @@ def content_of_version(table: DeltaTable) -> Content:
     return content_of(stream(dataset_of(table)))
 
 
-def rows_at(table: DeltaTable, version: int) -> int | None:
-    """Rows of a Delta table at a version; None where that version or its files are not there any more."""
+def earlier(table: DeltaTable, version: int) -> DeltaTable | None:
+    """A Delta table at a version; None where that version is not there any more, or never was."""
     try:
-        earlier = DeltaTable(table.table_uri, version=version)
-        return int(dataset_of(earlier).count_rows())
-    except (DeltaError, OSError, pa.ArrowException):  # vacuumed, or never here: a copy has a log of its own
+        return DeltaTable(table.table_uri, version=version)
+    except (DeltaError, OSError):  # its log was cleaned, or is a copy's own
+        return None
+
+
+def rows_at(table: DeltaTable) -> int | None:
+    """Rows of a Delta table at the version that it was opened at; None where its files are not there any more."""
+    try:
+        return int(dataset_of(table).count_rows())
+    except (DeltaError, OSError, pa.ArrowException):  # vacuumed
+        return None
+
+
+def content_at(table: DeltaTable) -> Content | None:
+    """What `content_of_version` says; None where it cannot be said: a file is gone, or a type is not covered."""
+    try:
+        return content_of_version(table)
+    except (WrongUse, DeltaError, OSError, pa.ArrowException):
         return None
 
 

@@ -87,9 +87,11 @@ def _ask_manager(name: str, client: Any) -> tuple[str, str | None]:
             "a secret: got aws-secretsmanager: with something else, expected the ARN of a secret, "
             "arn:aws-us-gov:secretsmanager:REGION:ACCOUNT:secret:NAME"
         )
-    client = client if client is not None else _manager(matched["region"])
     try:
+        client = client if client is not None else _manager(matched["region"])
         text = client.get_secret_value(SecretId=arn).get("SecretString")
+    except WrongUse:
+        raise
     except Exception as error:  # the SDK makes its exceptions at run time
         if type(error).__name__ == "ResourceNotFoundException":
             return "no such secret", None

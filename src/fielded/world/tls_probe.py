@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import warnings
 from dataclasses import dataclass
 from typing import Literal
 
@@ -69,8 +70,10 @@ def _handshake(host: str, port: int, context: ssl.SSLContext) -> tuple[str, str]
 def _old(host: str, port: int) -> Old:
     """TLS 1.1 and before, with every cipher that this machine's library still has."""
     try:
-        context = _context(ssl.TLSVersion.TLSv1)
-        context.maximum_version = ssl.TLSVersion.TLSv1_1
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # that it is old is why it is asked for
+            context = _context(ssl.TLSVersion.TLSv1)
+            context.maximum_version = ssl.TLSVersion.TLSv1_1
         context.set_ciphers("ALL:@SECLEVEL=0")
     except (ValueError, ssl.SSLError):
         return "cannot be asked"

@@ -1,8 +1,8 @@
 """Each of the twelve items, broken on a real site in several ways: exactly that item turns red.
 
-The site is complete, and all twelve hold on it. Each test takes a copy, breaks one thing (`ready_mutations`), has
-looked at every item that reads what was broken, and all twelve are judged: of the others counts what was put on
-record before the harm, as long as its scope stands.
+The site is complete, and all twelve hold on it. Each test takes a copy, breaks one thing (`ready_mutations`,
+`ready_mutations_late`), has every item looked at that reads what was broken, and all twelve are judged: of the
+others counts what was put on record before the harm, as long as its scope stands.
 """
 
 from collections import Counter
@@ -10,12 +10,16 @@ from pathlib import Path
 
 import pytest
 
+import ready_mutations
+import ready_mutations_late
+from breaking import BREAKS, EVERYBODY, Break
 from fielded.decisions.readiness.items import ITEMS
 from fielded.services.readiness.ready import on_record_now
-from ready_mutations import BREAKS, Break
+from fielded.words.errors import DefinitionError
 from ready_site import Ready, built_once, look_at
 
 LEAST = 3  # ways for each item
+assert ready_mutations, ready_mutations_late  # whose import puts them on the list
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +38,7 @@ def test_each_item_is_broken_in_several_ways() -> None:
     assert {item.key for item in ITEMS} == set(counts)
     assert min(counts.values()) >= LEAST
     assert all(one.item in one.seen_by for one in BREAKS)
+    assert {one.item for one in BREAKS if one.seen_by == EVERYBODY} == set(counts)
     assert len({one.name for one in BREAKS}) == len(BREAKS)
 
 
@@ -45,3 +50,19 @@ def test_exactly_that_item_turns_red(pristine: Ready, broken: Break, tmp_path: P
     red = {key: dict(one.in_the_way) for key, one in found.items() if one.state != "passed"}
     assert set(red) == {broken.item}, red
     assert found[broken.item].step, "what to do next is said"
+
+
+@pytest.mark.parametrize(
+    ("name", "email"),
+    [
+        ("Watch Team", "blair.example@example.mil"),
+        ("Blair Example", "ml-ops@example.mil"),
+        ("Blair", "b@example.mil"),
+    ],
+)
+def test_a_team_as_owner_is_no_definition_at_all(pristine: Ready, tmp_path: Path, name: str, email: str) -> None:
+    site = pristine.copied(tmp_path / "site")
+    old = "{name: Blair Example, email: blair.example@example.mil}"
+    site.replace_in(site.definition_file, old, f"{{name: {name}, email: {email}}}")
+    with pytest.raises(DefinitionError, match=r"people\.monitoring_owner"):
+        look_at(site)

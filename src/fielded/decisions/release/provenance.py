@@ -73,8 +73,14 @@ class Recorded:
     @property
     def tables(self) -> frozenset[str]:
         """Names of the source tables, as far as they can be read."""
+        return frozenset(name for name, _ in self.versions)
+
+    @property
+    def versions(self) -> tuple[tuple[str, int], ...]:
+        """Each source table with the Delta version that was read, as far as they can be read."""
         parts = (self.texts or {}).get(TABLES, "").split(",")
-        return frozenset(found[1] for part in parts if (found := _TABLE.fullmatch(part.strip())))
+        found = [_TABLE.fullmatch(part.strip()) for part in parts]
+        return tuple((one[1], int(one[2])) for one in found if one)
 
     @property
     def last_day(self) -> date | None:

@@ -2,6 +2,7 @@
 
 import typer
 
+from fielded.doors.cli.ato_package import diff, package, verify
 from fielded.doors.cli.ato_plan import estimate, kickoff, plan, progress
 from fielded.doors.cli.ato_status import collect, status
 
@@ -14,3 +15,6 @@ app.command()(progress)
 app.command()(estimate)
 app.command()(collect)
 app.command()(status)
+app.command()(package)
+app.command()(verify)
+app.command()(diff)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from fielded.decisions.assurance.evidence import Evidence
-from fielded.decisions.ato.changes import Change, touched
+from fielded.decisions.ato.changes import Change
 from fielded.doors.cli.benches import bench_of
 from fielded.doors.cli.opening import open_from
 from fielded.doors.cli.options import HERE, Folder, Json, SiteFile
@@ -101,9 +101,20 @@ def _print(found: Status) -> None:
     others = [one for one in found.evidence if one.standing != "current"]
     if others:
         print_table(("evidence", "stands", "again with"), [(one.id, one.standing, one.command) for one in others])
+    _print_weaknesses(found)
     _print_changes(found)
-    for one in found.waits:
-        out.print(f"Waits for somebody: {one}", markup=False)
+    for what in found.waits:
+        out.print(f"Waits for somebody: {what}", markup=False)
+
+
+def _print_weaknesses(found: Status) -> None:
+    if found.no_package:
+        out.print(f"\nWeaknesses are not known, for no package could be built: {found.no_package}", markup=False)
+        return
+    out.print(f"\nWeaknesses open: {len(found.weaknesses)}", markup=False)
+    if found.weaknesses:
+        rows = [(one.id, one.since, one.due or "nobody said", one.owner, one.title) for one in found.weaknesses]
+        print_table(("id", "since", "due", "owner", "what"), rows)
 
 
 def _print_changes(found: Status) -> None:
@@ -117,7 +128,7 @@ def _print_changes(found: Status) -> None:
         return
     rows = [(_when(one), one.touch.title, one.told, one.by) for one in found.changes]
     print_table(("when", "what", "", "by"), rows)
-    for name, ids in touched(found.changes).items():
+    for name, ids in found.touched.items():
         if ids:
             out.print(f"  {name} to look at again: {', '.join(ids)}", markup=False)
     out.print("\nIs it a significant change? To be answered by people:", markup=False)

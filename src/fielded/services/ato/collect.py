@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from fielded.decisions.assurance.evidence import Evidence
+from fielded.decisions.ato.implementations import evidence_of_control
 from fielded.decisions.readiness.items import ITEMS
 from fielded.services.ato.site_parts import record_site
 from fielded.services.evidence.collect import Bench, collect, of_this, on_record, put_on_record, scope_of, tool
@@ -158,6 +159,7 @@ def evidence_of(control: str) -> tuple[str, ...]:
 
 def _shows(control: str) -> Iterator[str]:
     yield from (item.key for item in ITEMS if control in item.controls)
+    yield from (one for one in evidence_of_control(control) if one in COLLECTORS)
 
 
 def collect_evidence(

@@ -5,7 +5,9 @@ Everything is read from the ledger, the definition and the site; nothing is coll
 1. Readiness and evidence are judged as they are on record. What is over, or of another model, is told.
 2. Changes are those since the last package (`decisions.ato.changes`). Where none was built there is nothing to
    compare with, and that is told instead.
-3. Somebody is waited for where an item fails, evidence does not stand, or a change asks a question.
+3. Weaknesses are those that a package built now would have. Where none could be built, that is told.
+4. Somebody is waited for where an item fails, evidence does not stand, a change asks a question, or the day of a
+   weakness is over.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +16,7 @@ from datetime import date, datetime
 from itertools import pairwise
 from typing import Any
 
+from fielded.decisions.assurance.controls import Weakness
 from fielded.decisions.ato.changes import (
     ABOUT_THE_MODEL,
     DEFINITION_RECORDED,
@@ -30,15 +33,17 @@ from fielded.decisions.ato.changes import (
     site_changes,
     touched,
 )
+from fielded.decisions.ato.implementations import evidence_of_control
 from fielded.decisions.readiness.items import ItemResult
 from fielded.definition.deployment import Document
 from fielded.definition.loading import FILE, parse_document
+from fielded.services.ato.assurance import assemble
 from fielded.services.ato.collect import Kept, kept
 from fielded.services.ato.plan import Plan, plan_of
 from fielded.services.ato.site_parts import site_parts
 from fielded.services.readiness.ready import on_record_now
 from fielded.services.release.record import about
-from fielded.words.errors import DefinitionError, Refused
+from fielded.words.errors import DefinitionError, Refused, WrongUse
 from fielded.world.workplace import Workplace
 
 _DRAWS = 2000  # of the schedule's simulation; enough for a percentage that is read, not relied on
@@ -59,6 +64,8 @@ class Status:
         package: the last one; None where none was built.
         changes: since then, oldest first.
         questions: that they ask.
+        weaknesses: open ones, by id; see rule 3.
+        no_package: why no package could be built now; empty where one could.
     """
 
     deployment: str
@@ -69,6 +76,8 @@ class Status:
     package: Package | None
     changes: tuple[Change, ...]
     questions: tuple[Question, ...]
+    weaknesses: tuple[Weakness, ...]
+    no_package: str
 
     @property
     def need_date(self) -> date | None:
@@ -82,15 +91,28 @@ class Status:
 
     @property
     def waits(self) -> tuple[str, ...]:
-        """Rule 3: what somebody is waited for, in words."""
+        """Rule 4: what somebody is waited for, in words."""
         failed = [str(one.item.number) for one in self.items if not one.holds]
         over = [one.id for one in self.evidence if not one.stands]
         told = {
             "readiness items fail": failed,
             "evidence does not stand": over,
             "questions of changes": [one.key for one in self.questions],
+            "weaknesses are open beyond their day": [one.id for one in self.weaknesses if self.overdue(one)],
         }
         return tuple(f"{what}: {', '.join(which)}" for what, which in told.items() if which)
+
+    @property
+    def touched(self) -> dict[str, list[str]]:
+        """All that the changes touch: `evidence`, with that of the controls, `documents`, `controls`."""
+        found = touched(self.changes)
+        known = {one.id for one in self.evidence}
+        of_controls = {key for control in found["controls"] for key in evidence_of_control(control)}
+        return {**found, "evidence": sorted({*found["evidence"], *(of_controls & known)})}
+
+    def overdue(self, weakness: Weakness) -> bool:
+        """Whether the day of a weakness is over."""
+        return weakness.due is not None and weakness.due < self.at.date()
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -112,10 +134,17 @@ class Status:
                 "age_days": (self.at - package.as_of).days,
             },
             "changes": [one.as_dict() for one in self.changes],
-            "touched": touched(self.changes),
+            "touched": self.touched,
             "questions": [one.as_dict() for one in self.questions],
+            "weaknesses": [
+                {"id": one.id, "title": one.title, "owner": one.owner, "since": one.since.isoformat(),
+                 "due": None if one.due is None else one.due.isoformat(), "overdue": self.overdue(one),
+                 "controls": len(one.controls), "step": one.step}
+                for one in self.weaknesses
+            ],
+            "no_package": self.no_package,
             "waits": list(self.waits),
-        }
+        }  # fmt: skip
 
 
 def status(workplace: Workplace) -> Status:
@@ -127,6 +156,7 @@ def status(workplace: Workplace) -> Status:
     """
     events = workplace.ledger.events_of(ABOUT_THE_MODEL, about(workplace))
     package, changes = changes_since_package(workplace, events)
+    weaknesses, no_package = _weaknesses(workplace)
     return Status(
         deployment=workplace.deployment.name,
         at=workplace.clock(),
@@ -136,7 +166,17 @@ def status(workplace: Workplace) -> Status:
         package=package,
         changes=changes,
         questions=questions_of(changes),
+        weaknesses=weaknesses,
+        no_package=no_package,
     )
+
+
+def _weaknesses(workplace: Workplace) -> tuple[tuple[Weakness, ...], str]:
+    """Rule 3: the weaknesses, and why there is no telling."""
+    try:
+        return assemble(workplace).assurance.weaknesses, ""
+    except (Refused, DefinitionError, WrongUse) as error:
+        return (), str(error)
 
 
 def changes_since_package(
@@ -169,12 +209,12 @@ def changes_since_package(
 
 
 def _of_the_site(events: Sequence[Event], package: Package, workplace: Workplace) -> Iterator[Change]:
-    """Each record of the site since the package, and what the site is now."""
+    """Each record of the site since the package, which has the site of when it was built, and what it is now."""
     recorded = [event for event in events if event["kind"] == SITE_RECORDED]
-    before = [event for event in recorded if event["occurred_at"] <= package.as_of][-1:] or recorded[:1]
+    before = [event for event in recorded if event["occurred_at"] <= package.built_at][-1:] or recorded[:1]
     if not before:
         return
-    later = [event for event in recorded if event["occurred_at"] > package.as_of and event is not before[0]]
+    later = [event for event in recorded if event["occurred_at"] > package.built_at and event is not before[0]]
     for was, event in pairwise([before[0], *later]):
         yield from put_on_record(site_changes(was["details"]["parts"], event["details"]["parts"]), event)
     last = [before[0], *later][-1]
@@ -182,12 +222,12 @@ def _of_the_site(events: Sequence[Event], package: Package, workplace: Workplace
 
 
 def _of_the_definition(workplace: Workplace, package: Package) -> Iterator[Change]:
-    """Each definition that was put on record since the package, and the one that counts now."""
+    """Each definition that was put on record since the package was built, and the one that counts now."""
     recorded = workplace.ledger.events_of(DEFINITION_RECORDED)
     texts = {str(event["about"]): event["details"] for event in recorded}
-    later = [event for event in recorded if event["occurred_at"] > package.as_of]
+    later = [event for event in recorded if event["occurred_at"] > package.built_at]
     was = package.definition_sha256 or next(
-        (str(event["about"]) for event in reversed(recorded) if event["occurred_at"] <= package.as_of), ""
+        (str(event["about"]) for event in reversed(recorded) if event["occurred_at"] <= package.built_at), ""
     )
     for event in later:
         sha256 = str(event["about"])

@@ -4,7 +4,8 @@
 1. The rows are those of the hold-out and of the ledger's own outcomes that the version cannot have learned from
    (`services.release.holdout`). Too few overall, and nothing was measured.
 2. Limits are those of the performance gate. A slice whose rows are enough and that misses one is a failed check;
-   one with too few rows is named, never passed over, and in nobody's way: more labels come by waiting.
+   one with too few rows is named, never passed over, and in nobody's way: more labels come by waiting. Where no
+   slice could be measured, or a limit could not be overall, that was not checked.
 3. Ratios between groups are measured and told with their limits. Whether one is acceptable is the RAI approver's
    to say, in the assessment and in a waiver of the release, and not a number's.
 4. Files that differ from what was approved are not measured: loading them is refused.
@@ -71,27 +72,29 @@ def _limits(workplace: Workplace, made: Evaluated) -> Iterable[Check]:
     """Rule 2."""
     gate = workplace.deployment.release.gates.performance
     overall, by_slice = "limits hold overall", "limits hold in every slice with rows enough"
-    if gate is None:
+    if gate is None or not gate.limits:
         step = "Choose limits under release.gates.performance"
         yield Check.missing(overall, why="the definition has no limits", expected="limits that hold", step=step)
         return
     findings = performance_findings(made.labelled, workplace.deployment.slices, gate)
     everything = [one for one in findings if one.item.endswith(f"[{OVERALL}]")]
     slices = [one for one in findings if one not in everything]
-    yield _held(overall, everything, "all limits of release.gates.performance")
-    yield _held(by_slice, slices, "the same in every slice that has rows enough")
+    unknown = sum(one.outcome == "not enough evidence" for one in everything)
+    yield _held(overall, everything, "all limits of release.gates.performance", unknown=unknown > 0)
+    nowhere = all(one.outcome == "not enough evidence" for one in slices)
+    yield _held(by_slice, slices, "the same in every slice that has rows enough", unknown=nowhere)
 
 
-def _held(name: str, findings: list[Finding], expected: str) -> Check:
+def _held(name: str, findings: list[Finding], expected: str, *, unknown: bool) -> Check:
     failed = [one for one in findings if one.outcome == "failed"]
-    unknown = [one for one in findings if one.outcome == "not enough evidence"]
-    told = f"{len(findings) - len(failed) - len(unknown)} of {len(findings)} hold"
+    open_ = [one for one in findings if one.outcome == "not enough evidence"]
+    told = f"{len(findings) - len(failed) - len(open_)} of {len(findings)} hold"
     if failed:
         told += "; failed: " + ", ".join(f"{one.item} {one.got}" for one in failed[:_MOST_NAMED])
-    if unknown:
-        told += f"; not enough evidence for {len(unknown)}: " + ", ".join(
-            one.item for one in unknown[:_MOST_NAMED]
-        )
+    if open_:
+        told += f"; not enough evidence for {len(open_)}: " + ", ".join(one.item for one in open_[:_MOST_NAMED])
+    if unknown and not failed:
+        return Check.missing(name, why=told, expected=expected, step="Load more outcomes, or a larger hold-out")
     step = "Look at the slice with `fielded release compare`, retrain, or roll back"
     return Check.of(name, not failed, got=told, expected=expected, step=step)
 
@@ -102,9 +105,12 @@ def _groups(workplace: Workplace, made: Evaluated) -> Check:
         "ratios between groups were measured",
         "a ratio of each slice or protected column, with its interval",
     )
-    found = [one for one in _fairness(workplace, made) if one["value"] is not None]
+    ratios = [one for one in _fairness(workplace, made) if not one["item"].startswith("proxy[")]
+    found = [one for one in ratios if one["value"] is not None]
     if not found:
-        return Check.missing(name, why="none could be", expected=expected, step="Name `slices` in the definition")
+        why = ", ".join(f"{one['item']}: {one['got']}" for one in ratios[:_MOST_NAMED]) or "no groups are named"
+        step = "Name `slices` in the definition, and load outcomes of each group"
+        return Check.missing(name, why=why, expected=expected, step=step)
     told = "; ".join(f"{one['item']} {one['value']:.3f}, {one['outcome']}" for one in found[:_MOST_NAMED])
     return Check.of(name, True, got=told, expected=expected)
 
@@ -131,7 +137,8 @@ def _facts(workplace: Workplace, made: Evaluated, *, measured: bool) -> dict[str
         "rows": {
             "all": len(read.labels), "holdout": read.holdout, "outcomes": read.outcomes, "refused": read.refused,
         },
-        "holdout": _holdout(workplace),
+        "rows_sha256": made.rows_sha256,
+        "holdout": _holdout(workplace, made),
         "notes": list(read.notes),
         "confidence": CONFIDENCE,
         "overall": places[0] if places else None,
@@ -159,12 +166,12 @@ def _places(workplace: Workplace, made: Evaluated) -> Iterable[dict[str, Any]]:
         }
 
 
-def _holdout(workplace: Workplace) -> dict[str, Any] | None:
+def _holdout(workplace: Workplace, made: Evaluated) -> dict[str, Any] | None:
+    """The hold-out that was read; None where none was: named nowhere, or learned from."""
     holdout = workplace.deployment.release.holdout
-    if holdout is None:
+    if holdout is None or made.read.version is None:
         return None
-    pinned = workplace.tables.pin(holdout.table)
-    return {"table": holdout.table, "version": pinned.version, "label": holdout.label}
+    return {"table": holdout.table, "version": made.read.version, "label": holdout.label}
 
 
 COLLECTOR: Collector[Bench] = Collector(

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from fielded.decisions.measuring.intervals import Estimate
 from fielded.decisions.measuring.labelled import Labelled
 from fielded.services.prepare_scorer import Scorers, resolve
 from fielded.services.release.holdout import LabelledRows, labelled_rows
 from fielded.services.release.recent_rows import recent_rows
 from fielded.services.release.scored_rows import scores_of
-from fielded.world.provenance import recorded_training_data
+from fielded.world.provenance import content_of, recorded_training_data
 from fielded.world.workplace import Workplace
 
 RECENT = 20_000  # rows of the ledger in which groups without a label are looked for
@@ -25,12 +27,14 @@ class Evaluated:
         sha256: digest of its files.
         read: the rows and what was left out.
         labelled: the same with scores and flags, and the groups that only unlabelled rows have.
+        rows_sha256: digest of the rows with their labels, whatever their order.
     """
 
     version: str
     sha256: str
     read: LabelledRows
     labelled: Labelled
+    rows_sha256: str
 
 
 def evaluated(workplace: Workplace) -> Evaluated:
@@ -44,9 +48,14 @@ def evaluated(workplace: Workplace) -> Evaluated:
     read = labelled_rows(workplace, recorded.last_day, recorded.tables)
     made = scores_of(Scorers(workplace).get(model, sha256), read.features)
     recent = recent_rows(workplace, RECENT)
-    return Evaluated(
-        model.version, sha256, read, Labelled(read.features, read.labels, made.scores, made.flags, recent)
-    )
+    labelled = Labelled(read.features, read.labels, made.scores, made.flags, recent)
+    return Evaluated(model.version, sha256, read, labelled, _digest(read))
+
+
+def _digest(read: LabelledRows) -> str:
+    # By names that no feature can have: a few names of the ledger's own are left out of a digest.
+    names = [*(f"feature_{name}" for name in read.features.column_names), "label"]
+    return content_of([read.features.append_column("label", pa.array(read.labels)).rename_columns(names)]).sha256
 
 
 def numbers_of(estimate: Estimate) -> Mapping[str, float | int | None]:

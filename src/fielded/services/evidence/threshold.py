@@ -5,7 +5,8 @@
 2. The cost curve is drawn on labelled rows of the version in production, with the prices that the threshold itself
    implies (`decisions.release.cost`).
 3. The threshold lies among those that chance does not tell from the cheapest. Where it does not, the scores are
-   not calibrated near it, and the prices that it stands for are not the ones that are paid.
+   not calibrated near it, and the prices that it stands for are not the ones that are paid. No explanation makes
+   up for that: another threshold, or a calibrated model, does.
 """
 
 import re
@@ -110,6 +111,7 @@ def _facts(workplace: Workplace, made: Evaluated, curve: CostCurve) -> dict[str,
         "missed": curve.missed,
         "needless": curve.needless,
         "rows": len(made.read.labels),
+        "rows_sha256": made.rows_sha256,
         "events": int(made.read.labels.sum()),
         "at_threshold": numbers_of(curve.at_threshold),
         "best": numbers_of(curve.best),

@@ -1,22 +1,27 @@
 """Evidence of what the version in production learned from (SR-4, MAP 4.1): tables, versions, period, rows, digest.
 
 1. What is asked for is what the evidence gate asks of every candidate (`decisions.release.provenance`).
-2. A source table that is still here at the version that was read has its rows counted again; where it is not, that
-   is told. The digest is of the rows that were learned from, which are no table of their own.
-3. The record is the registry's, in parameters of the run: MLflow lets nobody change one once it is written.
-4. A version without a record is not passed: tried on an empty one.
+2. A source table that is still here at the version that was read has its rows counted again; one that has none
+   taught nobody anything. Where the table is not here, that is told: training data seldom travels.
+3. Where one table has as many rows as were learned from, their digest is computed again. The same digest shows
+   that these are the rows; another shows nothing, for features may be made of them: it is told.
+4. The record is the registry's, in parameters of the run: MLflow lets nobody change one once it is written.
+5. A version without a record is not passed: tried on an empty one.
 """
 
-import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
+
+from deltalake import DeltaTable
 
 from fielded.decisions.assurance.collector import Collector, Found
 from fielded.decisions.assurance.evidence import Check
-from fielded.decisions.release.provenance import CONTENT, FIRST, LAST, ROWS, TABLES, Recorded, provenance_findings
+from fielded.decisions.release.provenance import CONTENT, FIRST, LAST, ROWS, Recorded, provenance_findings
 from fielded.services.evidence.collect import Bench
 from fielded.services.prepare_scorer import resolve
 from fielded.words.errors import FieldedError
-from fielded.world.provenance import recorded_training_data, rows_at
+from fielded.world.provenance import content_at, earlier, recorded_training_data, rows_at
 from fielded.world.workplace import Workplace
 
 _EXPECTED = "a record of what the version in production learned from"
@@ -27,11 +32,21 @@ _NAMES = {
     "training_data.content_sha256": "their content has a digest",
     "training_data.period": "their period is known",
 }
-_PART = re.compile(r"(?P<table>[A-Za-z_][A-Za-z0-9_.]*)@(?P<version>\d+)")
+_MOST_ROWS = 5_000_000  # whose digest is computed again; it takes seconds for a million
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A source table as it is here: the Delta table and its rows are None where it is not."""
+
+    name: str
+    version: int
+    table: DeltaTable | None
+    rows: int | None
 
 
 def look(bench: Bench) -> Found:
-    """Rules 1 to 4.
+    """Rules 1 to 5.
 
     Raises:
         FieldedError: nothing is in production, or the registry does not answer.
@@ -39,8 +54,10 @@ def look(bench: Bench) -> Found:
     workplace = bench.workplace
     model, _ = resolve(workplace)
     recorded = recorded_training_data(workplace.site, model)
+    sources = [_source(workplace, name, version) for name, version in recorded.versions]
     checks = [_check(recorded, finding.item) for finding in provenance_findings(recorded)]
-    return Found((*checks, _refuses_nothing()), {"version": model.version, **_facts(workplace, recorded)})
+    facts = {"version": model.version, **_facts(recorded, sources)}
+    return Found((*checks, *_counted(sources, facts["content_again"]), _refuses_nothing()), facts)
 
 
 def _check(recorded: Recorded, item: str) -> Check:
@@ -52,7 +69,7 @@ def _check(recorded: Recorded, item: str) -> Check:
 
 
 def _refuses_nothing() -> Check:
-    """Rule 4."""
+    """Rule 5."""
     passed = [one.item for one in provenance_findings(Recorded(lacking="a probe")) if one.outcome == "passed"]
     return Check.of(
         "a version without a record is not passed",
@@ -63,34 +80,57 @@ def _refuses_nothing() -> Check:
     )
 
 
-def _facts(workplace: Workplace, recorded: Recorded) -> dict[str, Any]:
+def _source(workplace: Workplace, name: str, version: int) -> _Source:
+    """Rule 2."""
+    try:
+        found = workplace.tables.find(name)
+    except FieldedError:
+        found = None
+    table = None if found is None else earlier(found, version)
+    return _Source(name, version, table, None if table is None else rows_at(table))
+
+
+def _counted(sources: Iterable[_Source], again: str | None) -> Iterable[Check]:
+    """Rules 2 and 3, of the tables that are here."""
+    here = [one for one in sources if one.rows is not None]
+    if not here:
+        return
+    told = ", ".join(f"{one.name}@{one.version}: {one.rows:,} rows" for one in here)
+    yield Check.of(
+        "a source table that is here has rows at that version",
+        all(one.rows for one in here),
+        got=told if again is None else f"{told}; {again}",
+        expected="rows in each",
+        step="Find out which table was read: the record names one that is empty",
+    )
+
+
+def _again(recorded: Recorded, sources: list[_Source]) -> str | None:
+    """Rule 3, in words; None where it could not be done."""
+    texts = recorded.texts or {}
+    if len(sources) != 1 or sources[0].table is None or texts.get(ROWS) != str(sources[0].rows):
+        return None
+    if (sources[0].rows or 0) > _MOST_ROWS:
+        return None
+    content = content_at(sources[0].table)
+    if content is None:
+        return None
+    same = content.sha256 == texts.get(CONTENT)
+    return "the same digest" if same else "another digest: what was learned is made of these rows"
+
+
+def _facts(recorded: Recorded, sources: list[_Source]) -> dict[str, Any]:
     texts = recorded.texts or {}
     rows = texts.get(ROWS, "")
     return {
         "lineage": "MLflow inputs",
         "datasets": [{"name": name, "source": source} for name, source in recorded.datasets],
-        "tables": [
-            {
-                "table": found["table"],
-                "version": int(found["version"]),
-                "rows": _counted(workplace, found["table"], int(found["version"])),
-            }
-            for part in texts.get(TABLES, "").split(",")
-            if (found := _PART.fullmatch(part.strip()))
-        ],
+        "tables": [{"table": one.name, "version": one.version, "rows": one.rows} for one in sources],
         "rows": int(rows) if rows.isdecimal() else None,
         "content_sha256": texts.get(CONTENT),
+        "content_again": _again(recorded, sources),
         "period": {"first": texts.get(FIRST), "last": texts.get(LAST)},
     }
-
-
-def _counted(workplace: Workplace, table: str, version: int) -> int | None:
-    """Rule 2: rows of a table at a version; None where it is not here any more."""
-    try:
-        found = workplace.tables.find(table)
-    except FieldedError:
-        return None
-    return None if found is None else rows_at(found, version)
 
 
 COLLECTOR: Collector[Bench] = Collector(

@@ -43,6 +43,7 @@ class LabelledRows:
         outcomes: how many are from the ledger's outcomes.
         refused: rows of the hold-out that break a rule.
         notes: what was left out, and why.
+        version: of the hold-out table that was read; None where none was.
     """
 
     features: pa.Table
@@ -51,6 +52,7 @@ class LabelledRows:
     outcomes: int
     refused: int
     notes: tuple[str, ...]
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class _Part:
     rows: pa.Table
     refused: int = 0
     notes: tuple[str, ...] = ()
+    version: int | None = None
 
 
 def labelled_rows(
@@ -96,6 +99,7 @@ def labelled_rows(
         outcomes=outcomes.rows.num_rows,
         refused=held_out.refused,
         notes=(*held_out.notes, *outcomes.notes),
+        version=held_out.version,
     )
 
 
@@ -141,7 +145,7 @@ def _held_out(workplace: Workplace, holdout: Holdout) -> _Part:
         notes.append(
             f"{again:,} of {seen:,} hold-out rows are about a subject that has another, or past the limit"
         )
-    return _Part(kept, refused, (f"hold-out {holdout.table} at version {table.version}", *notes))
+    return _Part(kept, refused, (f"hold-out {holdout.table} at version {table.version}", *notes), table.version)
 
 
 def _labels(column: pa.Array, table: TableVersion, holdout: Holdout) -> pa.Array:

@@ -14,10 +14,11 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
-from fielded.definition.serving import ROLES, Oidc, Role
+from fielded.definition.serving import ROLES, Algorithm, Oidc, Role
 
 ISSUER, AUDIENCE = "https://provider.invalid", "fielded-scratch"  # a name that no one can have (RFC 2606)
-_ALGORITHM, _NAME = "ES256", "scratch"
+_ALGORITHM: Algorithm = "ES256"
+_NAME = "scratch"
 _LASTS = timedelta(minutes=10)
 
 Claims = Mapping[str, Any]
@@ -62,8 +63,14 @@ class TrialProvider:
         head, _, signature = good.split(".")
         yield "signed by another key", self._signed(claims, stranger)
         yield "not signed", jwt.encode(claims, "", algorithm="none")
-        yield "signed with a shared secret", jwt.encode(
-            claims, base64.b64encode(self._place.read_bytes()).decode(), algorithm="HS256", headers={"kid": _NAME}
+        yield (
+            "signed with a shared secret",
+            jwt.encode(
+                claims,
+                base64.b64encode(self._place.read_bytes()).decode(),
+                algorithm="HS256",
+                headers={"kid": _NAME},
+            ),
         )
         yield "signature of other claims", f"{head}.{_encoded({**claims, 'sub': 'admiral'})}.{signature}"
         yield "of another issuer", self._signed({**claims, "iss": "https://other.invalid"}, self._key)
