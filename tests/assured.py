@@ -197,7 +197,12 @@ def wide() -> Assurance:
         ),
     )  # fmt: skip
     dayless = replace(
-        made.weaknesses[0], id="w-2", title=AWKWARD, controls=(), evidence=("transport", "never-collected"), due=None
+        made.weaknesses[0],
+        id="w-2",
+        title=AWKWARD,
+        controls=(),
+        evidence=("transport", "never-collected"),
+        due=None,
     )
     definition = {
         **made.definition,
@@ -206,7 +211,11 @@ def wide() -> Assurance:
         "ato": {
             **made.definition["ato"],
             "cui": ["Export controlled"],
-            "parameters": {"ac-05_odp": "release and approval", "ac-02_odp.05": "30 days\nat most", "xx-01_odp": "x"},
+            "parameters": {
+                "ac-05_odp": "release and approval",
+                "ac-02_odp.05": "30 days\nat most",
+                "xx-01_odp": "x",
+            },
         },
     }
     paper = Document(

@@ -42,3 +42,19 @@ def test_a_zip_whose_packed_bytes_are_damaged_is_named(tmp_path: Path) -> None:
     (tmp_path / "damaged.zip").write_bytes(content)
     found = scan([(".", tmp_path)])
     assert (found.hits, found.not_read) == ((), ("damaged.zip (no readable zip)",))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("at_the_end.yaml", f"a: 1\n# the old key was {KEY}\n"),
+        ("beside.yaml", f"a: 1  # {KEY}\n"),
+        ("only.yml", f"# {KEY}\n"),
+        ("semicolon.ini", f"[a]\n; {KEY}\nb = 1\n"),
+        ("hash.cfg", f"# {KEY}\n[a]\nb = 2\n"),
+    ],
+)
+def test_no_comment_hides_it(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    (hit,) = scan([(".", tmp_path)]).hits
+    assert str(hit) == f"{name}:{1 + content[: content.index(KEY)].count(chr(10))} AWS Access Key"

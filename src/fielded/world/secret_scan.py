@@ -224,23 +224,28 @@ def _text(content: bytes) -> str:
     mark = _MARKS.get(content[:2])
     if mark is None:
         content = content.replace(b"\0", b"")  # UTF-16 without a mark has one between all letters
+    stretches = "\n".join(found.decode("ascii") for found in _PRINTABLE.findall(content))
     try:
-        return content.decode(mark or "utf-8-sig")
+        text = content.decode(mark or "utf-8-sig")
     except UnicodeDecodeError:
-        return "\n".join(found.decode("ascii") for found in _PRINTABLE.findall(content))
+        return stretches
+    return f"{text}\n{stretches}" if mark else text  # the mark may be there by chance, or to mislead
 
 
 def _hits(library: _Library, name: str, text: str, folder: Path) -> Iterator[Hit]:
     """What the detectors see in a text that is no reference and no digest."""
-    path = folder / Path(name.replace("!", "/")).name  # the detectors go by the end of the name
-    path.write_text(text, encoding="utf-8")
     lines = text.splitlines()
-    for found in library.scan_file(str(path)):
-        value = found.secret_value or ""
-        line = _line_of(lines, found.line_number, value)
-        if not _REFERENCE.fullmatch(value) and not _is_digest(value, lines):
-            yield Hit(name, line, found.type)
-    path.unlink()
+    # The detectors go by the end of the name. Of YAML, and of all that begins as INI does, they see values and not
+    # every comment: behind another first line, in a file of another kind, they see the lines as they are.
+    for called, before in ((Path(name.replace("!", "/")).name, ""), ("lines.py", "no section\n")):
+        path = folder / called
+        path.write_text(before + text, encoding="utf-8")
+        for found in library.scan_file(str(path)):
+            value = found.secret_value or ""
+            line = _line_of(lines, found.line_number - before.count("\n"), value)
+            if not _REFERENCE.fullmatch(value) and not _is_digest(value, lines):
+                yield Hit(name, line, found.type)
+        path.unlink()
 
 
 def _line_of(lines: Sequence[str], line: int, value: str) -> int:

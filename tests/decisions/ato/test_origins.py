@@ -126,10 +126,16 @@ def test_a_part_that_is_left_to_nobody_is_in_the_way() -> None:
 
 
 def test_what_is_inherited_is_not_checked_here() -> None:
-    site = Authorization(platforms=(platform(inherited=("pe-*", "ma-2")),), organization={"at-*": "Training office"})
+    site = Authorization(
+        platforms=(platform(inherited=("pe-*", "ma-2")),), organization={"at-*": "Training office"}
+    )
     found = records(authorization=site)
     assert {found[key].origin for key in found if key.startswith("pe-")} == {"inherited"}
-    assert (found["ma-2"].origin, found["ma-2"].result, found["ma-2"].component) == ("inherited", "not checked", "Cloud")
+    assert (found["ma-2"].origin, found["ma-2"].result, found["ma-2"].component) == (
+        "inherited",
+        "not checked",
+        "Cloud",
+    )
     assert found["ma-2"].said[0].state == "evidenced"
     assert "under its authorization PA-0000 at IL4" in found["ma-2"].said[0].text
     assert (found["at-2"].origin, found["at-2"].provider) == ("organization", "Training office")

@@ -52,7 +52,11 @@ CATALOG: dict[str, Any] = {
 def test_a_profile_adds_the_controls_that_it_names() -> None:
     found = read_addition(PROFILE, "overlay.json")
     assert (found.title, found.version) == ("An overlay", "0.3")
-    assert found.controls == {"ac-2": "Account Management", "sr-4": "Provenance", "ac-2.1": found.controls["ac-2.1"]}
+    assert found.controls == {
+        "ac-2": "Account Management",
+        "sr-4": "Provenance",
+        "ac-2.1": found.controls["ac-2.1"],
+    }
     assert found.parameters == {"au-11_odp": "three years"}
 
 

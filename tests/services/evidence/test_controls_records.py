@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import mlflow
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -19,11 +20,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from deltalake import write_deltalake
 
-from conftest import DAY, DEFINITION, Spare
+from conftest import DAY, DEFINITION, SHIPS, Spare, Store, make_orders
 from fielded.decisions.assurance.collector import Collector
 from fielded.decisions.assurance.evidence import Evidence
 from fielded.decisions.release import acts
+from fielded.definition import Site
 from fielded.definition.authorization import Authorization
+from fielded.services.approve import approve
 from fielded.services.ato.site_parts import record_site
 from fielded.services.evidence.collect import Bench, collect
 from fielded.services.evidence.controls import (
@@ -41,7 +44,6 @@ from fielded.services.prepare_scorer import Scorers
 from fielded.services.release.adopt import adopt
 from fielded.services.release.promote import promote
 from fielded.services.score_day import score_day
-from fielded.world import host_state
 from fielded.world.host_state import ClockState
 from fielded.world.ledger import EVENTS
 from releases import AUTHOR, FIRST, SECOND, another_version, ready
@@ -54,20 +56,45 @@ ROLES = {
 }
 
 
-BUILT: list[Spare] = []
+@pytest.fixture(scope="module")
+def built(store: Store, logged: str, tmp_path_factory: pytest.TempPathFactory) -> Spare:
+    """Adopted, scored, and a version promoted as it should be; all tests copy it."""
+    home = tmp_path_factory.mktemp("controls")
+    (home / "deployment").mkdir()
+    site = Site(
+        root=str(home / "tables"), tracking_uri=store.uri, artifact_root=str(store.artifacts), cache=home / "cache",
+        journal_url=f"sqlite:///{home / 'journal'}", signing_key=f"file:{home / 'keys' / 'seal.pem'}",
+        roles=ROLES,
+    )  # fmt: skip
+    spare = Spare(home / "deployment", site, store, f"controls_{home.name}", {})
+    store.client.create_registered_model(spare.model)
+    for version, alias in (("1", "previous"), ("2", "production")):
+        source = store.client.get_model_version_download_uri(logged, version)
+        kept = mlflow.artifacts.download_artifacts(source, tracking_uri=store.uri, registry_uri=store.uri)
+        spare.files[version] = home / "registry" / version
+        shutil.copytree(kept, spare.files[version], ignore=shutil.ignore_patterns("registered_model_meta"))
+        store.client.create_model_version(spare.model, spare.files[version].as_uri())
+        store.client.set_registered_model_alias(spare.model, alias, version)
+    spare.define()
+    spare.write("silver.orders", make_orders(2000))
+    spare.write("reference.ships", SHIPS)
+    for version in spare.files:
+        approve(spare.open(), version)
+    adopt(spare.open())
+    score_day(*spare.scorers(), DAY)
+    version = another_version(spare)
+    ready(spare, version)
+    promote(spare.open(), Scorers(spare.open()), version)
+    score_day(*spare.scorers(), DAY)
+    return spare
 
 
 @pytest.fixture
-def released(request: pytest.FixtureRequest, tmp_path: Path) -> Spare:
-    """A copy of a site that was released to; of its registry, which all copies share, the aliases as they were."""
-    if not BUILT:
-        BUILT.append(_built(request.getfixturevalue("spare")))
-    (built,) = BUILT
+def released(built: Spare, tmp_path: Path) -> Spare:
+    """A copy of that site; of the registry, which all copies share, the aliases are as they were."""
     home, there = Path(built.site.root).parent, tmp_path / "copy"
-    for name in ("tables", "journal", "keys"):
-        if (home / name).exists():
-            shutil.copytree(home / name, there / name)
-    shutil.copytree(built.folder, there / "deployment")
+    for name in ("tables", "keys", "deployment"):
+        shutil.copytree(home / name, there / name)
     site = replace(
         built.site, root=str(there / "tables"), journal_url=f"sqlite:///{there / 'journal'}",
         signing_key=f"file:{there / 'keys' / 'seal.pem'}",
@@ -77,18 +104,6 @@ def released(request: pytest.FixtureRequest, tmp_path: Path) -> Spare:
     made = Spare(there / "deployment", site, built.store, built.model, built.files)
     record_site(made.open())
     return made
-
-
-def _built(spare: Spare) -> Spare:
-    """Adopted, scored, and a version promoted as it should be; a further one lies in the registry."""
-    spare.site = replace(spare.site, roles=ROLES)
-    adopt(spare.open())
-    score_day(*spare.scorers(), DAY)
-    version = another_version(spare)
-    ready(spare, version)
-    promote(spare.open(), Scorers(spare.open()), version)
-    score_day(*spare.scorers(), DAY)
-    return spare
 
 
 def looked(spare: Spare, collector: Collector[Bench]) -> Evidence:
@@ -263,7 +278,6 @@ def test_disks_and_rights_are_looked_at(released: Spare, monkeypatch: pytest.Mon
     for seen, outcome in ((True, "satisfied"), (False, "not checked"), (None, "not checked")):
         monkeypatch.setattr(at_rest, "encrypted_disk", lambda _path, seen=seen: seen)
         assert looked(released, at_rest.DISKS).outcome == outcome
-    monkeypatch.setattr(host_state, "stat", host_state.stat)
     monkeypatch.setattr(at_rest, "open_to_others", lambda path: (path == root, False))
     assert wrong(looked(released, at_rest.COLLECTOR)) == {"nobody else can read it": "failed"}
     monkeypatch.setattr(at_rest, "open_to_others", lambda _path: (False, False))
@@ -324,7 +338,7 @@ def self_signed(folder: Path) -> tuple[Path, Path]:
 
 
 class Alive(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:  # noqa: N802 - the name that it is called by
+    def do_GET(self) -> None:
         self.protocol_version = "HTTP/1.1"
         self.send_response(200)
         self.end_headers()

@@ -75,6 +75,7 @@ class Place:
 def place(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     """A site whose secrets are where its references say, and nowhere else."""
     monkeypatch.setenv("OVERRUN_HOOK", SECRET)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")  # where boto3 is there, it shall look nowhere
     secrets = tmp_path / "secrets"
     secrets.mkdir(mode=0o700)
     (secrets / "mail").write_text(SECRET + "\n")
@@ -112,7 +113,7 @@ def test_references_and_nothing_else_hold(place: Place) -> None:
     assert (evidence.facts["hits"], evidence.facts["lines_allowed"]) == ([], 0)
 
 
-def _no_variable(place: Place) -> None:
+def _no_variable(_: Place) -> None:
     del os.environ["OVERRUN_HOOK"]
 
 
@@ -187,7 +188,7 @@ BROKEN: list[tuple[Callable[[Place], None], set[str]]] = [
     (_writable, {CLOSED}),
     (_key_of_the_group, {CLOSED}),
     (_journal, {URLS, CLEAN}),
-    (_short_password, {URLS, CLEAN}),
+    (_short_password, {URLS}),
     (_query, {URLS}),
     (_planted, {CLEAN}),
     (_planted_in_other_bytes, {CLEAN}),

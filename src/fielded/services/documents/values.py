@@ -20,7 +20,9 @@ DEFINITION, SITE, RECKONED = "definition", "site", "reckoned"
 OF_THE_MODEL = frozenset({"evaluation", *(item.key for item in ITEMS)})  # evidence that these documents rest on
 
 # Parts of a site's authorization that are files of this machine, or identities of people.
-_PRIVATE = frozenset({"catalog", "additions", "vulnerabilities", "sbom", "emass_template", "persons"})
+_PRIVATE = frozenset(
+    {"catalog", "additions", "vulnerabilities", "sbom", "image_context", "emass_template", "persons"}
+)
 
 
 def plain_values(value: Any) -> Any:

@@ -1,9 +1,13 @@
-"""The component definition: what fielded itself implements, for whoever writes another system's plan with it."""
+"""The component definition: what fielded itself implements, for whoever writes another system's plan with it.
+
+Only controls of SP 800-53 rev. 5 are in it, for its one source is NIST's catalog.
+"""
 
 from collections.abc import Iterator
 from typing import Any
 
 from fielded.decisions.assurance.controls import ControlRecord
+from fielded.decisions.ato.baselines import controls
 from fielded.decisions.ato.origins import COMPONENT
 from fielded.decisions.ato.oscal.common import Making, kept, prop, prose
 from fielded.decisions.ato.oscal.components import fielded
@@ -14,7 +18,12 @@ NAME = "component-definition"
 
 def made(making: Making) -> dict[str, Any]:
     """The document. It claims no result: that is of a system and of a day."""
-    own = [record for record in making.assurance.controls if record.component == COMPONENT and record.said]
+    known = controls()
+    own = [
+        record
+        for record in making.assurance.controls
+        if record.component == COMPONENT and record.said and record.id in known
+    ]
     component = {key: value for key, value in fielded(making).items() if key not in ("status", "protocols")}
     implementation = {
         "uuid": making.uuid("component-control-implementation", CATALOG),

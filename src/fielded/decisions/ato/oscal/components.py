@@ -47,10 +47,12 @@ def answering(making: Making, record: ControlRecord) -> tuple[str, ...]:
     others = record.provider if own == COMPONENT else ""
     if not others:
         return (own,)
-    rest = next(
-        (str(one["name"]) for one in making.platforms if others.startswith(f"{one['name']} (")), ORGANIZATION
+    named = (
+        str(one["name"])
+        for one in making.platforms
+        if others.startswith(f"{one['name']} ({one['authorization']}, ")  # names alone may begin alike
     )
-    return own, rest
+    return own, next(named, ORGANIZATION)
 
 
 def fielded(making: Making) -> dict[str, Any]:

@@ -4,8 +4,9 @@
 2. `component-uuid` and the like name a thing of that kind, in the document itself or in one that it imports. A
    key that ends in `-uuid` and is not known here must name something.
 3. A role that somebody has, or is asked for, is one of the document's.
-4. `#identifier` leads to something in the same document, a relative reference to a file of the package. The digest
-   of one that the back matter names is said and is the file's.
+4. An import leads to a document of its kind. `#identifier` leads to something in the same document: for evidence,
+   a diagram and an import to a resource of the back matter. A relative reference leads to a file of the package;
+   the digest of one that the back matter names is said and is the file's.
 5. Each control of the plan stands in the profile and the other way round, once. What is planned, found or to be
    mended is about controls of the plan, and so is what a component is said to implement.
 6. What implements no component, or is implemented by one twice, is found; and so is a parameter that stands at
@@ -52,7 +53,13 @@ _TYPED: Mapping[str, frozenset[str]] = {
     "resource": frozenset({"resources"}),
     "assessment-platform": frozenset({"assessment-platforms"}),
 }
-_IMPORTS = ("import-ssp", "import-ap", "import-profile")
+_IMPORTS: Mapping[str, str] = {  # field -> kind of document that it imports
+    "import-ssp": "system-security-plan",
+    "import-ap": "assessment-plan",
+    "import-profile": "profile",
+}
+_EVIDENT = frozenset({"relevant-evidence", "imports", "control-implementations", *_IMPORTS})
+_RELATIONS = frozenset({"evidence", "diagram"})
 _UPWARDS = "../"
 _MOST = 5  # documents that one imports in turn
 _DEEPEST = 60
@@ -83,7 +90,7 @@ class _Document:
         nodes: every object in it.
         defined: identifier -> lists in which it stands.
         roles: ids of its roles.
-        imported: files that it imports.
+        imported: file that it imports -> the kind that it should have.
     """
 
     file: str
@@ -91,7 +98,7 @@ class _Document:
     nodes: tuple[_Node, ...]
     defined: Mapping[str, tuple[str, ...]]
     roles: frozenset[str]
-    imported: tuple[str, ...] = field(default=())
+    imported: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, file: str, document: Mapping[str, Any]) -> Self:
@@ -113,9 +120,11 @@ class _Document:
             nodes=nodes,
             defined=defined,
             roles=frozenset(str(one["id"]) for one in body.get("metadata", {}).get("roles", ()) if "id" in one),
-            imported=tuple(
-                _beside(file, str(body[name]["href"])) for name in _IMPORTS if "href" in (body.get(name) or {})
-            ),
+            imported={
+                _beside(file, str(body[name]["href"])): kind
+                for name, kind in _IMPORTS.items()
+                if "href" in (body.get(name) or {})
+            },
         )
 
 
@@ -183,9 +192,14 @@ def _with_imported(document: _Document, read: Mapping[str, _Document]) -> tuple[
 
 
 def _imports(document: _Document, read: Mapping[str, _Document]) -> Iterator[Finding]:
-    for file in document.imported:
-        if "://" not in file and not file.startswith("#") and file not in read:
+    """Rule 4."""
+    for file, kind in document.imported.items():
+        if "://" in file or file.startswith("#"):
+            continue
+        if file not in read:
             yield _of(document, "import", file, "a document of the package")
+        elif read[file].root != kind:
+            yield _of(document, "import", f"{file}, which is a {read[file].root}", f"a {kind}")
 
 
 def _unique(document: _Document) -> Iterator[Finding]:
@@ -244,8 +258,14 @@ def _links(document: _Document) -> Iterator[Finding]:
     for node in document.nodes:
         for key in ("href", "source"):
             href = node.values.get(key)
-            if isinstance(href, str) and href.startswith("#") and href[1:] not in document.defined:
+            if not isinstance(href, str) or not href.startswith("#"):
+                continue
+            among = document.defined.get(href[1:], ())
+            if not among:
                 yield _of(document, f"{node.path}/{key}", href, "something in this document")
+            elif "resources" not in among and (node.among in _EVIDENT or node.values.get("rel") in _RELATIONS):
+                yield _of(document, f"{node.path}/{key}", f"{href}, which is one of {', '.join(among)}",
+                          "a resource of the back matter")  # fmt: skip
 
 
 def _elsewhere(document: _Document, there: set[str]) -> Iterator[Finding]:
