@@ -21,6 +21,7 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- package: written by make bench-ato -->", "<!-- end of package -->"
 MAIN = [sys.executable, "-c", "from fielded.doors.cli import main; main()"]
 DEPLOYMENT = ROOT / "examples" / "maintenance_overrun"
+OUTCOMES = ("satisfied", "attested", "not satisfied", "not checked")
 PACKAGE_SECONDS = 60  # that the package of the demo may take
 
 
@@ -82,7 +83,7 @@ def measured(folder: Path) -> list[tuple[str, str, str]]:
         ("sentences evidenced / attested / not evidenced", "", " / ".join(f"{said[name]:,}" for name in said)),
         ("readiness of the demo", "12 of 12", f"{passed} of {len(ready.told['items'])}"),
         ("evidence satisfied / attested / not satisfied / not checked", "",
-         " / ".join(str(outcomes.count(name)) for name in ("satisfied", "attested", "not satisfied", "not checked"))),
+         " / ".join(str(outcomes.count(name)) for name in OUTCOMES)),
         ("package beside the whole demo", "", f"{package.seconds / demo.seconds:.1%} of its time"),
     ]  # fmt: skip
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fielded.words.errors import Unreachable, WrongUse
@@ -85,7 +85,10 @@ def test_a_file_that_is_no_secret_is_refused_and_not_shown(tmp_path: Path) -> No
         assert "hunter2" not in said
 
 
-@given(st.text(max_size=30).filter(lambda text: not text.startswith(("env:", "file:"))))
+@given(st.text(max_size=30).filter(lambda text: not text.startswith(("env:", "file:", "aws-secretsmanager:"))))
+@example("env")
+@example("file")
+@example("aws-secretsmanager")
 def test_a_reference_of_another_kind_may_be_the_secret_itself(reference: str) -> None:
     said = refused(reference)
     assert said == (

@@ -1,7 +1,7 @@
-"""NIST's JSON schemas of OSCAL, which the user has and this package does not carry, and what they say of documents.
+"""NIST's JSON schemas of OSCAL, which the user has and this package does not carry, and what they say of it.
 
-They are looked for in a folder or a zip file, by the names that NIST gives them. The validator is jsonschema-rs: it
-takes their regular expressions, which have Unicode classes, as they are, where others fail on them.
+They are looked for in a folder or a zip file, by the names that NIST gives them. The validator is jsonschema-rs:
+it takes their regular expressions, which have Unicode classes, as they are, where others fail on them.
 """
 
 import json

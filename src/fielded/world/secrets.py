@@ -38,7 +38,9 @@ def resolve_secret(reference: str, environment: Mapping[str, str] = os.environ, 
         WrongUse: not there, empty, or not to be read. The message names the reference and never the value.
         Unreachable: Secrets Manager does not answer.
     """
-    scheme, _, name = reference.partition(":")
+    scheme, colon, name = reference.partition(":")
+    if not colon:
+        scheme = ""  # the word alone is no reference
     if scheme == "env":
         got, text = "no such variable", environment.get(name)
     elif scheme == "file":

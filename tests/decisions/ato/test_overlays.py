@@ -78,12 +78,12 @@ def test_a_catalog_adds_all_of_it_but_what_is_withdrawn() -> None:
     ],
 )
 def test_what_is_none_is_refused(document: Any) -> None:
-    with pytest.raises(WrongUse, match="overlay.json: got .*, expected"):
+    with pytest.raises(WrongUse, match=r"overlay\.json: got .*, expected"):
         read_addition(document, "overlay.json")
 
 
 def test_a_controls_text_is_its_statement_with_its_parameters() -> None:
     assert control_texts(CATALOG, {})["xa-1"] == "The organization:\na. Looks every [Assignment: frequency]."
     assert "every week." in control_texts(CATALOG, {"xa-01_odp": "week"})["xa-1"]
-    with pytest.raises(WrongUse, match="authorization.catalog"):
+    with pytest.raises(WrongUse, match=r"authorization\.catalog"):
         control_texts(PROFILE, {})

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from oscal_schemas import wheel
 
 from command_line import ended
 from fielded.decisions.assurance.statements import Reference, Said, has_number
@@ -29,6 +28,7 @@ from fielded.standalone import verify_package as standalone
 from fielded.words.errors import Finding, Refused
 from fielded.world.key_files import make_key
 from fielded.world.keys import FileSigner, PublicKey, open_signer, trusted_keys
+from oscal_schemas import wheel
 from ready_site import HOLDOUT, Ready, built_once, look_at, work_orders
 
 import pyarrow as pa  # isort: skip
@@ -38,7 +38,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Ready:
-    """The ready site with all of its evidence on record: what the item's own collections left, and the controls'."""
+    """The ready site with all of its evidence on record: that of the items, and that of the controls."""
     made = built_once(tmp_path_factory).copied(tmp_path_factory.mktemp("packaged") / "site")
     collect(made)
     return made

@@ -55,59 +55,59 @@ class Wrapped:
         return dict(self.door.credentials)
 
     def ask(self, method: str, path: str, **more: Any) -> Answer:
-        answer: Answer = self.changed(self.door.ask(method, path, **more), method, path, more)
-        return answer
+        self.path = path
+        return self.changed(self.door.ask(method, path, **more))
 
-    def changed(self, answer: Answer, method: str, path: str, more: dict[str, Any]) -> Answer:
+    def changed(self, answer: Answer) -> Answer:
         return answer
 
 
 class LetsAllIn(Wrapped):
     """Who has another role gets what they asked for."""
 
-    def changed(self, answer: Answer, method: str, path: str, more: dict[str, Any]) -> Answer:
+    def changed(self, answer: Answer) -> Answer:
         return replace(answer, status=200) if answer.status == 403 else answer
 
 
 class KeepsAllOut(Wrapped):
     """Who has the role gets nothing."""
 
-    def changed(self, answer: Answer, method: str, path: str, more: dict[str, Any]) -> Answer:
-        return replace(answer, status=403) if path.startswith("/review") and answer.status != 401 else answer
+    def changed(self, answer: Answer) -> Answer:
+        return replace(answer, status=403) if self.path.startswith("/review") and answer.status != 401 else answer
 
 
 class BelievesAll(Wrapped):
     """Any token is a good one."""
 
-    def changed(self, answer: Answer, method: str, path: str, more: dict[str, Any]) -> Answer:
+    def changed(self, answer: Answer) -> Answer:
         return replace(answer, status=200) if answer.status == 401 else answer
 
 
 class TakesAll(Wrapped):
     """Nothing is malformed."""
 
-    def changed(self, answer: Answer, method: str, path: str, more: dict[str, Any]) -> Answer:
+    def changed(self, answer: Answer) -> Answer:
         return replace(answer, status=200) if answer.status == 422 else answer
 
 
 class TellsAll(Wrapped):
     """What was sent, and a stack, are in the answer."""
 
-    def changed(self, answer: Answer, method: str, path: str, more: dict[str, Any]) -> Answer:
+    def changed(self, answer: Answer) -> Answer:
         return replace(answer, text=f"{answer.text} {requests.CANARY} Traceback (most recent call last)")
 
 
 class TellsNothing(Wrapped):
     """An answer without a request id."""
 
-    def changed(self, answer: Answer, method: str, path: str, more: dict[str, Any]) -> Answer:
+    def changed(self, answer: Answer) -> Answer:
         return replace(answer, body={}) if answer.status >= 400 else answer
 
 
 class Endless(Wrapped):
     """No limit holds."""
 
-    def changed(self, answer: Answer, method: str, path: str, more: dict[str, Any]) -> Answer:
+    def changed(self, answer: Answer) -> Answer:
         return replace(answer, status=200) if answer.status in (413, 422, 429, 503) else answer
 
 
@@ -216,8 +216,8 @@ def test_a_lockout_is_never_claimed(scored: World) -> None:
 class Deaf(Wrapped):
     """Its numbers stand still."""
 
-    def changed(self, answer: Answer, method: str, path: str, more: dict[str, Any]) -> Answer:
-        return replace(answer, text="") if path == "/metrics" else answer
+    def changed(self, answer: Answer) -> Answer:
+        return replace(answer, text="") if self.path == "/metrics" else answer
 
 
 def test_without_limits_and_without_anybody_to_tell_it_is_not_checked(scored: World) -> None:

@@ -19,8 +19,15 @@ from fielded.services.evidence.collect import Bench, collect, put_on_record
 from fielded.services.evidence.controls import at_rest, cryptography, inventory, plans, vulnerabilities, watching
 from fielded.services.score_day import score_day
 
-SARIF = {"runs": [{"tool": {"driver": {"name": "Scanner"}}, "invocations": [{"endTimeUtc": "2026-03-01T00:00:00Z"}],
-                   "results": []}]}  # fmt: skip
+SARIF: dict[str, list[dict[str, object]]] = {
+    "runs": [
+        {
+            "tool": {"driver": {"name": "Scanner"}},
+            "invocations": [{"endTimeUtc": "2026-03-01T00:00:00Z"}],
+            "results": [],
+        }
+    ]
+}
 
 
 @pytest.fixture

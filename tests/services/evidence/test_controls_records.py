@@ -1,4 +1,4 @@
-"""Controls of the ledger, of releases and of the site: looked at as they are, and each way to break them is told."""
+"""Controls of the ledger, of releases and of the site: as they are, and each way to break them is told."""
 
 import shutil
 import ssl
@@ -62,8 +62,8 @@ def built(store: Store, logged: str, tmp_path_factory: pytest.TempPathFactory) -
     home = tmp_path_factory.mktemp("controls")
     (home / "deployment").mkdir()
     site = Site(
-        root=str(home / "tables"), tracking_uri=store.uri, artifact_root=str(store.artifacts), cache=home / "cache",
-        journal_url=f"sqlite:///{home / 'journal'}", signing_key=f"file:{home / 'keys' / 'seal.pem'}",
+        root=str(home / "tables"), tracking_uri=store.uri, artifact_root=str(store.artifacts),
+        cache=home / "cache", journal_url=f"sqlite:///{home / 'journal'}", signing_key=f"file:{home / 'keys' / 'seal.pem'}",
         roles=ROLES,
     )  # fmt: skip
     spare = Spare(home / "deployment", site, store, f"controls_{home.name}", {})
@@ -224,7 +224,8 @@ def test_another_definition_than_that_on_record_is_told(released: Spare) -> None
     released.define(DEFINITION.replace("threshold: 0.65", "threshold: 0.66"))
     found = wrong(looked(released, configuration.COLLECTOR))
     assert found == {
-        "the definition is on record with its text": "failed", "the newest rows were scored under it": "not checked",
+        "the definition is on record with its text": "failed",
+        "the newest rows were scored under it": "not checked",
     }  # fmt: skip
     assert looked(released, configuration.ENVIRONMENT).outcome == "not checked"
     released.site = replace(released.site, environment="production")

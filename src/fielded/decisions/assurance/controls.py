@@ -113,6 +113,8 @@ class Assurance:
         limits: page one: what this package does not show, and what is taken on another's word.
         documents: by their names, in the order in which they are read.
         plain: source -> JSON values, of the sources of sentences that are not evidence.
+        recorded: evidence id -> SHA-256 of it as it is on record and in its file: what counts of it here may end
+            earlier, and is no other evidence by that.
     """
 
     as_of: datetime
@@ -125,3 +127,8 @@ class Assurance:
     limits: tuple[Said, ...]
     documents: Mapping[str, Document]
     plain: Mapping[str, Any] = field(default_factory=dict)
+    recorded: Mapping[str, str] = field(default_factory=dict)
+
+    def digest_of(self, evidence: Evidence) -> str:
+        """SHA-256 of a piece of evidence, as its file in the package has it."""
+        return self.recorded.get(evidence.id, evidence.sha256)

@@ -114,7 +114,7 @@ def _seen(record: ControlRecord, assurance: Assurance) -> str:
         held = sum(check.outcome == "held" for check in one.checks)
         parts.append(
             f"{one.title}: {one.outcome}, {held} of {len(one.checks)} checks held on {one.at:%Y-%m-%d}; again "
-            f"with `{one.command}`; sha256 {one.sha256[:16]}."
+            f"with `{one.command}`; sha256 {assurance.digest_of(one)[:16]}."
         )
     return " ".join(parts)
 
@@ -155,7 +155,9 @@ def _artifacts(assurance: Assurance) -> Sheet:
             one.title,
             "Other",
             "Evidence",
-            narrative(f"{one.outcome}, collected on {one.at:%Y-%m-%d} by {one.tool}; sha256 {one.sha256}"),
+            narrative(
+                f"{one.outcome}, collected on {one.at:%Y-%m-%d} by {one.tool}; sha256 {assurance.digest_of(one)}"
+            ),
             ", ".join(_name(record.id) for record in assurance.controls if one.id in record.evidence),
         )
         for one in sorted(assurance.evidence.values(), key=lambda one: one.id)

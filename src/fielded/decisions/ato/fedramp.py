@@ -61,7 +61,7 @@ def security_decision_record(assurance: Assurance) -> dict[str, Any] | None:
             {"frrID": identifier, "frrImplementation": [f"Attested by the provider: {text}"]}
             for identifier, text in sorted(fedramp["requirements"].items())
         ],
-        "keySecurityIndicators": list(_indicators(records, assurance.evidence)),
+        "keySecurityIndicators": list(_indicators(records, assurance)),
     }
 
 
@@ -114,9 +114,8 @@ def described(record: ControlRecord) -> str:
     return " ".join(parts) or "Nobody answers for this control yet."
 
 
-def _indicators(
-    records: Mapping[str, ControlRecord], evidence: Mapping[str, Evidence]
-) -> Iterator[dict[str, Any]]:
+def _indicators(records: Mapping[str, ControlRecord], assurance: Assurance) -> Iterator[dict[str, Any]]:
+    evidence = assurance.evidence
     for identifier, (name, controls) in INDICATORS.items():
         own = [records[control] for control in controls if control in records]
         seen = [record for record in own if record.evidence]
@@ -133,14 +132,14 @@ def _indicators(
             "ksiValidation": [f"{one.title}: {one.outcome}." for one in cited],
             "ksiAssessment": [],  # rule 3
             "ksiTests": list(dict.fromkeys(one.command for one in cited)),
-            "ksiEvidence": [_cited(one) for one in cited],
+            "ksiEvidence": [_cited(one, assurance.digest_of(one)) for one in cited],
         }
 
 
-def _cited(evidence: Evidence) -> dict[str, str]:
+def _cited(evidence: Evidence, sha256: str) -> dict[str, str]:
     return {
         "evidenceType": "Audit Record",
-        "evidenceDescription": f"{evidence.title}: {evidence.outcome}, sha256 {evidence.sha256}",
+        "evidenceDescription": f"{evidence.title}: {evidence.outcome}, sha256 {sha256}",
         "evidenceLocation": f"file:evidence/{evidence.id}.json",
         "lastUpdated": evidence.at.date().isoformat(),
     }

@@ -87,6 +87,7 @@ def assemble(workplace: Workplace) -> Assembled:
         limits=tuple(page_one.sections[0].sentences()),
         documents=documents,
         plain=plain,
+        recorded={key: one.sha256 for key, one in sorted(recorded.items())},
     )
     return Assembled(assurance, recorded, scope)
 

@@ -139,7 +139,7 @@ def _evidence(assurance: Assurance) -> Iterable[Row]:
         for check in one.checks:
             yield (
                 key, one.title, one.outcome, check.name, check.outcome, check.negative, check.got, check.expected,
-                check.step, f"{one.at:%Y-%m-%d}", until, one.command, one.sha256,
+                check.step, f"{one.at:%Y-%m-%d}", until, one.command, assurance.digest_of(one),
             )  # fmt: skip
 
 
