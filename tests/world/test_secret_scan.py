@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fielded.words.errors import WrongUse
@@ -80,6 +80,8 @@ def test_each_kind_is_found_by_line(tmp_path: Path) -> None:
         (LINE.encode("utf-8-sig"), "kept.txt:1"),
         ("é ".encode("latin-1") + LINE.encode(), "kept.txt:1"),
         (b"\x00\x01" + LINE.encode() + b"\xff\xfe\x80", "kept.txt:1"),
+        (b"\xff\xfe" + LINE.encode(), "kept.txt:2"),
+        (b"\xfe\xff" + LINE.encode() + b"\x00", "kept.txt:2"),
         (zipped("deep/notes.py", LINE.encode()), "kept.txt!deep/notes.py:1"),
         (zipped("deep/notes.py", LINE.encode("utf-16")), "kept.txt!deep/notes.py:1"),
     ],
@@ -208,6 +210,7 @@ def test_without_the_extra_it_is_named(tmp_path: Path, monkeypatch: pytest.Monke
 
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(before=st.binary(max_size=200), after=st.binary(max_size=200))
+@example(before=b"\xff\xfe", after=b"")
 def test_a_key_among_any_bytes_is_found_or_the_file_is_named(tmp_path: Path, before: bytes, after: bytes) -> None:
     seen = scanned(tmp_path, any_bin=before + b"\n" + LINE.encode() + after)
     assert any(hit.kind == AWS for hit in seen.hits) or seen.not_read

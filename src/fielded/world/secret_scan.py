@@ -222,14 +222,17 @@ def _members(name: str, content: bytes, seen: _Seen) -> Iterator[tuple[str, str]
 
 def _text(content: bytes) -> str:
     mark = _MARKS.get(content[:2])
-    if mark is None:
-        content = content.replace(b"\0", b"")  # UTF-16 without a mark has one between all letters
-    stretches = "\n".join(found.decode("ascii") for found in _PRINTABLE.findall(content))
+    if mark is not None:  # or two bytes that look like one: what is printable as it stands is read too
+        return "\n".join([content.decode(mark, errors="replace"), *_printable(content)])
+    content = content.replace(b"\0", b"")  # UTF-16 without a mark has one between all letters
     try:
-        text = content.decode(mark or "utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return stretches
-    return f"{text}\n{stretches}" if mark else text  # the mark may be there by chance, or to mislead
+        return "\n".join(_printable(content))
+
+
+def _printable(content: bytes) -> list[str]:
+    return [found.decode("ascii") for found in _PRINTABLE.findall(content)]
 
 
 def _hits(library: _Library, name: str, text: str, folder: Path) -> Iterator[Hit]:

@@ -1,7 +1,7 @@
 """The assessment plan: how anybody sees for himself, control by control.
 
 1. Each control that applies has an activity: the procedure that the package names, else the methods that
-   SP 800-53A has for it.
+   SP 800-53A has for it, else reading: OSCAL knows no activity without a method.
 2. The first task is the self-check that the system makes of itself. The second is an assessor's; nobody named one.
 """
 
@@ -102,6 +102,7 @@ def _steps(making: Making, record: ControlRecord) -> Iterator[tuple[str, dict[st
     if not asked:
         known = controls().get(record.id)
         asked = [(method, "By SP 800-53A.") for method in (known.methods if known else ())]
+        asked = asked or [("examine", "By the file that added the control; no procedure of it is known here.")]
     for place, (method, text) in enumerate(asked):
         told = f"Run `{text}`" if method == "test" and procedure.test else text
         yield (
