@@ -63,7 +63,8 @@ def built(store: Store, logged: str, tmp_path_factory: pytest.TempPathFactory) -
     (home / "deployment").mkdir()
     site = Site(
         root=str(home / "tables"), tracking_uri=store.uri, artifact_root=str(store.artifacts),
-        cache=home / "cache", journal_url=f"sqlite:///{home / 'journal'}", signing_key=f"file:{home / 'keys' / 'seal.pem'}",
+        cache=home / "cache", journal_url=f"sqlite:///{home / 'journal'}",
+        signing_key=f"file:{home / 'keys' / 'seal.pem'}",
         roles=ROLES,
     )  # fmt: skip
     spare = Spare(home / "deployment", site, store, f"controls_{home.name}", {})

@@ -27,7 +27,6 @@ MOST_BYTES = 1 << 30  # of all files together, unpacked
 _FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip file knows no earlier day
 _MODE = 0o644 << 16
-_LEVEL = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +52,15 @@ class Signed:
 
 
 def archive_of(files: Mapping[str, bytes]) -> bytes:
-    """A zip file: names in order, one moment for all, no permission that an unpacking could trip over."""
+    """A zip file: names in order, one moment for all, no permission that an unpacking could trip over.
+
+    Nothing is compressed: two builds of zlib give different bytes for the same text.
+    """
     made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
+    with zipfile.ZipFile(made, "w") as archive:
         for name in sorted(files):
             entry = zipfile.ZipInfo(name, _EPOCH)
-            entry.compress_type, entry.external_attr, entry.create_system = zipfile.ZIP_DEFLATED, _MODE, 3
+            entry.compress_type, entry.external_attr, entry.create_system = zipfile.ZIP_STORED, _MODE, 3
             archive.writestr(entry, files[name])
     return made.getvalue()
 

@@ -168,7 +168,7 @@ def _same_bytes(made: bytes, moment: str) -> bytes:
             if name == "docProps/core.xml":
                 content = _at(content, moment)
             entry = zipfile.ZipInfo(name, _EPOCH)
-            entry.compress_type, entry.external_attr, entry.create_system = zipfile.ZIP_DEFLATED, 0o600 << 16, 3
+            entry.compress_type, entry.external_attr, entry.create_system = zipfile.ZIP_STORED, 0o600 << 16, 3
             after.writestr(entry, content)
     return held.getvalue()
 

@@ -113,6 +113,6 @@ def _same_bytes(made: bytes) -> bytes:
     with zipfile.ZipFile(io.BytesIO(made)) as before, zipfile.ZipFile(held, "w") as after:
         for name in sorted(before.namelist(), key=lambda name: (name != "[Content_Types].xml", name)):
             entry = zipfile.ZipInfo(name, _EPOCH)
-            entry.compress_type, entry.external_attr, entry.create_system = zipfile.ZIP_DEFLATED, _WRITABLE, 3
+            entry.compress_type, entry.external_attr, entry.create_system = zipfile.ZIP_STORED, _WRITABLE, 3
             after.writestr(entry, before.read(name))
     return held.getvalue()
