@@ -65,10 +65,11 @@ bench-ato: $(STAMP) .oscal/.fetched ## how long readiness and the package take
 bench-serving: $(VENV)/.bench $(PEERS:%=$(BENCH_HOME)/%/.installed)
 	$(BIN)/python bench/serving/run.py --write
 
-$(STAMP): requirements/dev.lock pyproject.toml
+$(STAMP): requirements/dev.lock requirements/pip.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
 	  || { echo "fielded needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/pip.txt
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
@@ -82,9 +83,9 @@ $(VENV)/.bench: $(STAMP) requirements/bench.lock
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bench.lock
 	touch $@
 
-$(BENCH_HOME)/%/.installed: requirements/%.lock ## other model servers, never in the environment of fielded
+$(BENCH_HOME)/%/.installed: requirements/%.lock requirements/pip.txt ## other model servers, never in the environment of fielded
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --quiet --upgrade "pip>=24" # an older one stumbles over a pinned package with extras
+	$(@D)/bin/python -m pip install --quiet --require-hashes -r requirements/pip.txt
 	$(@D)/bin/python -m pip install --quiet --require-hashes --only-binary :all: -r $< && touch $@ \
 	  || echo "$*: does not install here and will not be measured"
 

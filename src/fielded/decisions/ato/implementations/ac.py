@@ -86,8 +86,8 @@ IMPLEMENTATIONS: tuple[Implementation, ...] = (
     implement(
         "ac-6",
         does(
-            "There are four roles (score, review, audit, release), each for one kind of work; the service that "
-            "answers requests holds none of those of people.",
+            "There are four roles (score, review, audit, release), each for one kind of work, and none contains "
+            "another.",
             _MATRIX,
             _ACCOUNTS,
         ),

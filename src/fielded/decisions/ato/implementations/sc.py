@@ -56,7 +56,7 @@ IMPLEMENTATIONS: tuple[Implementation, ...] = (
     implement(
         "sc-12",
         does(
-            "The key that seals is made by a person, lies in a file of its keeper alone or in a key service, "
+            "The key that seals lies in a file of its keeper alone or in a key service, "
             "and is rotated by naming the one before among those that are believed.",
             "keys",
         ),
