@@ -21,20 +21,25 @@ from fielded.services.outcomes import load_outcomes
 from fielded.services.prepare_scorer import Scorers, resolve
 from fielded.services.probe.batch import probe_batch
 from fielded.services.probe.live import probing
+from fielded.services.probe.scratch import scratch_copy
 from fielded.services.probe.subjects import PREFIX, Examples, marked_subject
 from fielded.services.replay import replay
 from fielded.services.review.act import claim
 from fielded.services.review.queue import look
 from fielded.services.review.stats import review_stats
 from fielded.services.score_day import score_day
+from fielded.services.seal import seal
 from fielded.services.verify import verify
 from fielded.words.errors import Refused, WrongUse
 from fielded.world.counted_runs import counted_runs
+from fielded.world.key_files import make_key
+from fielded.world.keys import open_signer
 from fielded.world.labelled_scores import labelled_scores
 from fielded.world.latest_scores import Days
 from fielded.world.lookup import find_rows
 from fielded.world.recent_rows import recent_features
 from fielded.world.recent_scores import recent_scores
+from fielded.world.secrets import path_of
 from fielded.world.window_tallies import TallyOf, daily_tallies
 from fielded.world.workplace import Workplace
 from trials import begin, candidate_of
@@ -232,3 +237,18 @@ def test_a_probe_is_no_part_of_a_trial(spare: Spare) -> None:
     drain(workplace)
     (row,) = find_rows(workplace.tables.open(workplace.ledger.predictions), "channel", PROBE)
     assert row["model_version"] == "2"
+
+
+def test_a_scratch_copy_of_a_production_site_has_a_key_of_its_own(world: World) -> None:
+    """Nobody gives a copy the site's key, and a production site makes none by itself."""
+    workplace, scorers = world.scorers()
+    score_day(workplace, scorers, DAY)
+    site = world.site
+    make_key(path_of(site.signing_key).with_name("production.pem"))
+    key = f"file:{path_of(site.signing_key).with_name('production.pem')}"
+    workplace = replace(workplace, site=replace(site, environment="production", signing_key=key))
+    with scratch_copy(workplace) as copy:
+        copy.record("probed", "a scratch copy", {})
+        seal(copy)
+        assert copy.site.signing_key != key
+        assert open_signer(copy.site).key_id != open_signer(workplace.site).key_id

@@ -30,6 +30,7 @@ def scratch_copy(workplace: Workplace) -> Iterator[Workplace]:
             root=str(folder / "tables"),
             journal_url=f"sqlite:///{folder / 'journal'}",
             signing_key=f"file:{folder / 'keys' / 'seal.pem'}",
+            environment="development",  # its key is made on first use: nobody gives a copy the site's
             trusted_keys=(),
             checkpoints=None,
         )
