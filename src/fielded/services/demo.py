@@ -76,12 +76,19 @@ authorization:
     at-*: Example training office
     ps-*: Example personnel security office
     pm-*: Example program office
+    # Of what fielded does a part, somebody answers for the rest.
+{shared}
   ports: [tcp/8443]
   incident_path: Example watch floor
   persons:
     blair.example@example.mil: ["example:monitoring-owner"]
     casey.example@example.mil: ["example:rai-approver"]
 """
+_SHARED = (
+    "ac-2", "ac-6", "ac-7", "au-2", "au-5", "au-6", "au-8", "au-9", "au-11", "ca-5", "ca-7", "cm-2",
+    "cm-3", "cm-5", "cm-6", "cm-8", "cp-9", "cp-10", "ia-2", "ia-5", "ia-8", "ir-4", "pl-2", "ra-3",
+    "ra-5", "sa-10", "sa-11", "sc-5", "sc-12", "sc-13", "si-2", "si-4", "si-7", "sr-3",
+)  # fmt: skip
 _AUTHORIZED = timedelta(days=365)  # that the example's platform is
 _TOKEN_BYTES = 32
 TRAINED = ((date(2023, 7, 1), date(2024, 12, 31)), (date(2023, 7, 1), date(2025, 6, 30)))  # days; version 1 and 2
@@ -115,7 +122,8 @@ def demo_site(folder: Path, user: str, today: date, random_bytes: RandomBytes) -
     token.parent.mkdir(mode=0o700)
     token.touch(mode=0o600)
     token.write_text(random_bytes(_TOKEN_BYTES).hex(), encoding="utf-8")
-    text = _SITE.format(here=here, user=user, expires=today + _AUTHORIZED)
+    shared = "\n".join(f"    {control}: Example system security office" for control in _SHARED)
+    text = _SITE.format(here=here, user=user, expires=today + _AUTHORIZED, shared=shared)
     (folder / FILE).write_text(text, encoding="utf-8")
     return load_site({}, here, here / FILE)
 
