@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fielded.decisions.assurance.controls import Assurance, ControlRecord, Weakness
+from fielded.decisions.ato.baselines import name_of
 from fielded.decisions.ato.fedramp import described
 
 NARRATIVE = 2000  # characters that eMASS takes
@@ -64,11 +65,6 @@ def narrative(text: str) -> str:
     return (room[: end + 1] if end > 0 else room) + _REST
 
 
-def _name(control: str) -> str:
-    base, dot, enhancement = control.upper().partition(".")
-    return f"{base}({enhancement})" if dot else base
-
-
 def _controls(assurance: Assurance) -> Sheet:
     columns = (
         "Control Acronym", "Control Title", "Implementation Status", "Security Control Designation",
@@ -76,7 +72,7 @@ def _controls(assurance: Assurance) -> Sheet:
     )  # fmt: skip
     rows = tuple(
         (
-            _name(record.id),
+            name_of(record.id),
             record.title,
             # A control that is ours and did not hold, or could not be seen to, is planned and not implemented.
             "Planned" if _open(record) else _STATUS[record.origin],
@@ -97,7 +93,7 @@ def _open(record: ControlRecord) -> bool:
 def _results(assurance: Assurance) -> Sheet:
     columns = ("Control Acronym", "Compliance Status", "Date Tested", "Tested By", "Test Results")
     rows = tuple(
-        (_name(record.id), "", "", "", narrative(_seen(record, assurance)))
+        (name_of(record.id), "", "", "", narrative(_seen(record, assurance)))
         for record in assurance.controls
         if record.evidence
     )
@@ -134,7 +130,7 @@ def _poam_row(weakness: Weakness) -> tuple[str, ...]:
     return (
         weakness.id,
         narrative(f"{weakness.title}. {weakness.found}"),
-        ", ".join(_name(control) for control in weakness.controls),
+        ", ".join(name_of(control) for control in weakness.controls),
         weakness.owner.replace("_", " "),
         ", ".join(weakness.evidence),
         "",
@@ -158,7 +154,7 @@ def _artifacts(assurance: Assurance) -> Sheet:
             narrative(
                 f"{one.outcome}, collected on {one.at:%Y-%m-%d} by {one.tool}; sha256 {assurance.digest_of(one)}"
             ),
-            ", ".join(_name(record.id) for record in assurance.controls if one.id in record.evidence),
+            ", ".join(name_of(record.id) for record in assurance.controls if one.id in record.evidence),
         )
         for one in sorted(assurance.evidence.values(), key=lambda one: one.id)
     )

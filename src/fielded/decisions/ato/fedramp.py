@@ -14,6 +14,7 @@ from typing import Any
 
 from fielded.decisions.assurance.controls import Assurance, ControlRecord
 from fielded.decisions.assurance.evidence import Evidence
+from fielded.decisions.ato.baselines import name_of
 from fielded.decisions.ato.key_indicators import INDICATORS
 from fielded.definition.ato import control_of
 
@@ -87,7 +88,7 @@ def status_of(record: ControlRecord) -> str | None:
 def _control(record: ControlRecord, parameters: Mapping[str, str]) -> dict[str, Any]:
     status = status_of(record)
     told: dict[str, Any] = {
-        "controlId": _as_fedramp(record.id),
+        "controlId": name_of(record.id),
         "controlImplementationDescription": described(record),
     }
     chosen = {key: value for key, value in parameters.items() if control_of(key) == record.id}
@@ -96,12 +97,6 @@ def _control(record: ControlRecord, parameters: Mapping[str, str]) -> dict[str, 
             {"parameterId": key, "parameterValue": value} for key, value in sorted(chosen.items())
         ]
     return told if status is None else {**told, "controlImplementationStatus": status}
-
-
-def _as_fedramp(control: str) -> str:
-    """`ac-6.9` as `AC-6(9)`."""
-    base, dot, enhancement = control.upper().partition(".")
-    return f"{base}({enhancement})" if dot else base
 
 
 def described(record: ControlRecord) -> str:
@@ -128,7 +123,7 @@ def _indicators(records: Mapping[str, ControlRecord], assurance: Assurance) -> I
         yield {
             "ksiId": identifier,
             "ksiImplementationStatus": status,
-            "ksiImplementation": [f"{name}. {_as_fedramp(record.id)}: {described(record)}" for record in seen],
+            "ksiImplementation": [f"{name}. {name_of(record.id)}: {described(record)}" for record in seen],
             "ksiValidation": [f"{one.title}: {one.outcome}." for one in cited],
             "ksiAssessment": [],  # rule 3
             "ksiTests": list(dict.fromkeys(one.command for one in cited)),

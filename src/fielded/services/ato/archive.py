@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fielded.words.archives import stored_zip
 from fielded.words.errors import Refused, Unreachable, WrongUse
 from fielded.world.keys import PublicKey, Signer
 
@@ -25,8 +26,7 @@ MOST_BYTES = 1 << 30  # of all files together, unpacked
 
 # Of a zip file that is none, damaged, encrypted, or packed in a way that nobody here packs.
 _FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip file knows no earlier day
-_MODE = 0o644 << 16
+_MODE = 0o644
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +56,7 @@ def archive_of(files: Mapping[str, bytes]) -> bytes:
 
     Nothing is compressed: two builds of zlib give different bytes for the same text.
     """
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as archive:
-        for name in sorted(files):
-            entry = zipfile.ZipInfo(name, _EPOCH)
-            entry.compress_type, entry.external_attr, entry.create_system = zipfile.ZIP_STORED, _MODE, 3
-            archive.writestr(entry, files[name])
-    return made.getvalue()
+    return stored_zip(sorted(files.items()), _MODE)
 
 
 def signed_text(archive_sha256: str) -> bytes:

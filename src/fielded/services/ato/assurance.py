@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from fielded.decisions.assurance.controls import Assurance, ControlRecord
+from fielded.decisions.assurance.controls import Assurance
 from fielded.decisions.assurance.evidence import COLLECTED, Evidence
 from fielded.decisions.assurance.statements import Sources
 from fielded.decisions.ato.origins import control_records, gaps
@@ -117,9 +117,3 @@ def _items(
     model = "" if state.production is None else state.production.sha256
     judged = judge(ITEMS, counting, waivers_that_count(workplace, state), model, as_of)
     return tuple({**one.brief(), "controls": list(one.item.controls)} for one in judged)
-
-
-def by_result(records: tuple[ControlRecord, ...]) -> dict[str, int]:
-    """How many controls have each result."""
-    return {name: sum(one.result == name for one in records)
-            for name in ("satisfied", "not satisfied", "not checked", "attested")}  # fmt: skip

@@ -17,9 +17,10 @@ from fielded.decisions.assurance.controls import Assurance, ControlRecord, Origi
 from fielded.decisions.assurance.evidence import Outcome
 from fielded.decisions.ato.baselines import controls, families, name_of
 from fielded.decisions.ato.implementations import IMPLEMENTATIONS
+from fielded.words.archives import stored_zip
 from fielded.words.errors import WrongUse
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # of every file in the archive: a zip file knows no earlier day
+_WRITABLE = 0o600
 _LONGEST = 32_000  # characters of a cell; Excel keeps 32,767
 _WIDTHS = {"Sentences": 70, "Evidence": 40, "Examine": 50, "Test": 50, "Code": 40, "Tests": 40, "Title": 40,
            "Found": 60, "Text": 60, "Provider": 40, "Reason": 50}  # fmt: skip
@@ -161,16 +162,10 @@ def _beyond(assurance: Assurance) -> Iterable[Row]:
 
 def _same_bytes(made: bytes, moment: str) -> bytes:
     """Rule 3: the archive again with its files in one order, at one time; openpyxl writes when it was saved."""
-    held = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(made)) as before, zipfile.ZipFile(held, "w") as after:
-        for name in sorted(before.namelist()):
-            content = before.read(name)
-            if name == "docProps/core.xml":
-                content = _at(content, moment)
-            entry = zipfile.ZipInfo(name, _EPOCH)
-            entry.compress_type, entry.external_attr, entry.create_system = zipfile.ZIP_STORED, 0o600 << 16, 3
-            after.writestr(entry, content)
-    return held.getvalue()
+    with zipfile.ZipFile(io.BytesIO(made)) as before:
+        files = {name: before.read(name) for name in sorted(before.namelist())}
+    files["docProps/core.xml"] = _at(files["docProps/core.xml"], moment)
+    return stored_zip(files.items(), _WRITABLE)
 
 
 def _at(core: bytes, moment: str) -> bytes:

@@ -12,10 +12,10 @@ from typing import Any
 from fielded.decisions.assurance.documents import Block, Document, Figure, Paragraph, Table
 from fielded.decisions.assurance.statements import Said
 from fielded.services.documents.html import cited
+from fielded.words.archives import stored_zip
 from fielded.words.errors import WrongUse
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # of every file in the archive: a zip file knows no earlier day
-_WRITABLE = 0o600 << 16
+_WRITABLE = 0o600
 _SMALL, _GREY = 8, (0x56, 0x5C, 0x65)  # points, and the colour of what a sentence rests on
 
 
@@ -109,10 +109,6 @@ def _table(file: Any, block: Table) -> None:
 
 def _same_bytes(made: bytes) -> bytes:
     """The archive with its files in order and without the time at which it was made."""
-    held = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(made)) as before, zipfile.ZipFile(held, "w") as after:
-        for name in sorted(before.namelist(), key=lambda name: (name != "[Content_Types].xml", name)):
-            entry = zipfile.ZipInfo(name, _EPOCH)
-            entry.compress_type, entry.external_attr, entry.create_system = zipfile.ZIP_STORED, _WRITABLE, 3
-            after.writestr(entry, before.read(name))
-    return held.getvalue()
+    with zipfile.ZipFile(io.BytesIO(made)) as before:
+        names = sorted(before.namelist(), key=lambda name: (name != "[Content_Types].xml", name))
+        return stored_zip(((name, before.read(name)) for name in names), _WRITABLE)

@@ -24,13 +24,12 @@ from fielded.decisions.measuring.slices import OVERALL
 from fielded.decisions.release.fairness import fairness_findings
 from fielded.decisions.release.findings import Finding
 from fielded.decisions.release.performance import performance_findings
-from fielded.definition.release import FairnessGate, PerformanceGate
+from fielded.definition.release import FairnessGate
 from fielded.services.evidence.collect import Bench
-from fielded.services.evidence.labelled import CONFIDENCE, Evaluated, evaluated, numbers_of
+from fielded.services.evidence.labelled import CONFIDENCE, Evaluated, evaluated, gate_of, numbers_of
 from fielded.world.workplace import Workplace
 
 _EXPECTED = "labelled rows that the version in production was not trained on, enough to measure it"
-_LEAST = PerformanceGate(limits={"auc": ">= 0.5"})  # for how many rows are enough where no gate says
 _MOST_NAMED = 8
 
 
@@ -50,13 +49,9 @@ def look(bench: Bench) -> Found:
     )
 
 
-def _gate(workplace: Workplace) -> PerformanceGate:
-    return workplace.deployment.release.gates.performance or _LEAST
-
-
 def _enough(workplace: Workplace, made: Evaluated) -> Check:
     """Rule 1."""
-    gate = _gate(workplace)
+    gate = gate_of(workplace)
     rows, events = len(made.read.labels), int(made.read.labels.sum())
     least = gate.minimum_of_each_class
     return Check.of(

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from fielded.decisions.measuring.intervals import Estimate
 from fielded.decisions.measuring.labelled import Labelled
+from fielded.definition.release import PerformanceGate
 from fielded.services.prepare_scorer import Scorers, resolve
 from fielded.services.release.holdout import LabelledRows, labelled_rows
 from fielded.services.release.recent_rows import recent_rows
@@ -16,6 +17,7 @@ from fielded.world.workplace import Workplace
 
 RECENT = 20_000  # rows of the ledger in which groups without a label are looked for
 CONFIDENCE = 0.95
+_NO_GATE = PerformanceGate(limits={"auc": ">= 0.5"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,11 @@ def _digest(read: LabelledRows) -> str:
     # By names that no feature can have: a few names of the ledger's own are left out of a digest.
     names = [*(f"feature_{name}" for name in read.features.column_names), "label"]
     return content_of([read.features.append_column("label", pa.array(read.labels)).rename_columns(names)]).sha256
+
+
+def gate_of(workplace: Workplace) -> PerformanceGate:
+    """The performance gate; where none was chosen, one that says how many rows are enough."""
+    return workplace.deployment.release.gates.performance or _NO_GATE
 
 
 def numbers_of(estimate: Estimate) -> Mapping[str, float | int | None]:

@@ -16,9 +16,8 @@ from typing import Any
 from fielded.decisions.assurance.collector import Collector, Found
 from fielded.decisions.assurance.evidence import Check
 from fielded.decisions.release.cost import CostCurve, cost_by_slice, cost_curve
-from fielded.definition.release import PerformanceGate
 from fielded.services.evidence.collect import Bench
-from fielded.services.evidence.labelled import CONFIDENCE, Evaluated, evaluated, numbers_of
+from fielded.services.evidence.labelled import CONFIDENCE, Evaluated, evaluated, gate_of, numbers_of
 from fielded.world.workplace import Workplace
 
 _EXPECTED = "a rationale, and a cost curve on labelled rows"
@@ -31,7 +30,6 @@ _PRICE = re.compile(
     r"sav(e|es|ed|ing|ings)|spen[dt]\w*)\b",
     re.IGNORECASE,
 )
-_LEAST = PerformanceGate(limits={"auc": ">= 0.5"})
 _SLICES = 20  # told, those first in which most could be saved
 
 
@@ -77,7 +75,7 @@ def _rationale(text: str) -> tuple[Check, Check]:
 
 def _drawn(workplace: Workplace, made: Evaluated) -> Check:
     """Rule 2."""
-    gate = workplace.deployment.release.gates.performance or _LEAST
+    gate = gate_of(workplace)
     rows, events = len(made.read.labels), int(made.read.labels.sum())
     return Check.of(
         "the cost curve is drawn on labelled rows",
